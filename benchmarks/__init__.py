@@ -1,0 +1,1 @@
+"""Ratios that the project promises, both sides measured in one run: `make bench`."""

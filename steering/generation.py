@@ -1,0 +1,336 @@
+"""One batched, cached decode: `step(state) -> (state, Step)` is pure, and a row owns all it needs.
+
+Row 0 and every variant, prompt and sample advance together. A row owns its prompt, position, step,
+seed, cache length and plan row; noise is a function of (row.seed, row.step), so rows of one
+comparison share it and differ only where steering made them differ. This module knows no feature.
+"""
+
+import copy
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import (
+    DynamicCache,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from steering.detokenise import TextSoFar
+from steering.edits import Chunk
+from steering.errors import StrengthError
+from steering.hooks import PassRecord, steered
+from steering.interventions import Sampling
+from steering.models import EncodedPrompt, LanguageModel
+from steering.plan import SteeringPlan
+from steering.records import Finish, Liveness, NewToken, Step
+
+NOISE_FLOOR = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}
+"""Log-probabilities of two equal rows of one batch differ by less than this (matrix kernels)."""
+
+
+@dataclass(frozen=True)
+class RowState:
+    """One row: what it is, and how far it has come."""
+
+    name: str
+    prompt: EncodedPrompt
+    seed: int
+    baseline: int | None
+    """The index of the unsteered row with the same prompt and seed."""
+    text: TextSoFar
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    finish: Finish | None = None
+    liveness: Liveness = field(default_factory=Liveness)
+
+    @classmethod
+    def start(cls, name: str, prompt: EncodedPrompt, seed: int, baseline: int | None) -> "RowState":
+        """A row that has written nothing."""
+        return cls(name, prompt, seed, baseline, TextSoFar.after(prompt.ids))
+
+    @property
+    def step(self) -> int:
+        """Tokens written; 0 at the last prompt token."""
+        return len(self.tokens)
+
+    @property
+    def length(self) -> int:
+        """Prompt and written tokens together."""
+        return len(self.prompt.ids) + len(self.tokens)
+
+
+@dataclass(frozen=True)
+class DecodeState:
+    """A batch between two steps. The cache is forked by each step, so a state can be reused."""
+
+    rows: tuple[RowState, ...]
+    cache: DynamicCache
+    ids: Int[Tensor, "row pos"]
+    chunk: Chunk
+    history: Float[Tensor, "row watched column"]
+    allowed: tuple[Int[Tensor, "row slot"], ...] = ()
+    """At each site, tokens that each slot was allowed to edit so far."""
+    acted: tuple[Int[Tensor, "row slot"], ...] = ()
+    """At each site, tokens at which each slot wanted a change so far."""
+
+    @property
+    def done(self) -> bool:
+        """True when every row has finished."""
+        return all(row.finish for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A model, a plan and a way to choose tokens; row i of a state follows row i of the plan."""
+
+    model: LanguageModel
+    plan: SteeringPlan
+    sampling: Sampling
+
+    def start(self, rows: Sequence[RowState]) -> DecodeState:
+        """Lay the prompts out, padded on the left."""
+        lengths = [len(row.prompt.ids) for row in rows]
+        width, device = max(lengths), self.model.device
+        pads = [width - length for length in lengths]
+        ids = [[*[0] * pad, *row.prompt.ids] for pad, row in zip(pads, rows, strict=True)]
+        special = [[*[True] * p, *row.prompt.special] for p, row in zip(pads, rows, strict=True)]
+        chunk = Chunk(
+            offset=0,
+            pads=torch.tensor(pads, device=device),
+            prompt_length=torch.tensor(lengths, device=device),
+            special=torch.tensor(special, device=device),
+        )
+        return DecodeState(
+            rows=tuple(rows),
+            cache=DynamicCache(config=self.model.hf.config),
+            ids=torch.tensor(ids, device=device),
+            chunk=chunk,
+            history=torch.zeros(len(rows), self.plan.n_watched, 0, device=device),
+        )
+
+    def step(self, state: DecodeState) -> tuple[DecodeState, Step]:
+        """Advance every running row by one token; the state given is left as it was."""
+        with torch.inference_mode():
+            logits, cache, history, record = self._forward(state)
+            logprobs = logits.log_softmax(-1)
+            chosen = self._choose(logits, state.rows)
+            moved = self._against_baseline(state.rows, logprobs)
+        self._refuse_overflow(logits, record)
+        ids = chosen.tolist()
+        picked = logprobs.gather(-1, chosen[:, None])[:, 0].tolist()
+        rows = tuple(
+            row
+            if row.finish
+            else self._advance(
+                row, ids[i], picked[i], _witness(row, moved[i], record, state.chunk, i)
+            )
+            for i, row in enumerate(state.rows)
+        )
+        return self._next(state, rows, chosen, (cache, history, record)), _report(state.rows, rows)
+
+    def logits(self, state: DecodeState) -> Float[Tensor, "row vocab"]:
+        """The next-token logits of a state, in float32; the state is left as it was."""
+        with torch.inference_mode():
+            return self._forward(state)[0]
+
+    def _forward(
+        self, state: DecodeState
+    ) -> tuple[Float[Tensor, "row vocab"], DynamicCache, Tensor, PassRecord]:
+        chunk, cache = state.chunk, _fork(state.cache)
+        fresh = state.history.new_full((*state.history.shape[:2], state.ids.shape[1]), -torch.inf)
+        history = torch.cat([state.history, fresh], dim=-1)
+        columns = torch.arange(chunk.offset + state.ids.shape[1], device=chunk.pads.device)
+        mask = (columns >= chunk.pads[:, None]).long() if self._ragged(state) else None
+        with steered(self.model, self.plan, chunk, history) as record:
+            output = self.model.hf(
+                input_ids=state.ids,
+                attention_mask=mask,
+                position_ids=chunk.positions.clamp(min=0, max=self.model.n_ctx - 1),
+                past_key_values=cache,
+                use_cache=True,
+                **self._last_only,
+            )
+        return output.logits[:, -1].float(), cache, history, record
+
+    @staticmethod
+    def _ragged(state: DecodeState) -> bool:
+        return len({len(row.prompt.ids) for row in state.rows}) > 1
+
+    @cached_property
+    def _last_only(self) -> dict[str, int]:
+        """Logits of the last token alone, where the model can leave the others out."""
+        known = inspect.signature(self.model.hf.forward).parameters
+        return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
+
+    def _refuse_overflow(self, logits: Float[Tensor, "row vocab"], record: PassRecord) -> None:
+        """A stream that left the range of its dtype writes nonsense that looks like text."""
+        if bool(logits.isnan().any()) or not bool(record.strongest.isfinite().all()):
+            raise StrengthError(
+                "The numbers left the range of the model's dtype. Use a smaller strength, or "
+                "dtype='float32' if this happens without any edit."
+            )
+
+    def _choose(
+        self, logits: Float[Tensor, "row vocab"], rows: Sequence[RowState]
+    ) -> Int[Tensor, " row"]:
+        scores = _penalised(logits, rows, self.sampling.repetition_penalty)
+        if self.sampling.temperature == 0:
+            return scores.argmax(-1)
+        for warp in self._warpers:
+            scores = warp(None, scores)
+        noise = {(row.seed, row.step): None for row in rows if not row.finish}
+        drawn = {key: gumbel(*key, scores.shape[-1]).to(scores.device) for key in noise}
+        silent = torch.zeros(scores.shape[-1], device=scores.device)
+        return (scores + torch.stack([drawn.get((r.seed, r.step), silent) for r in rows])).argmax(
+            -1
+        )
+
+    @cached_property
+    def _warpers(self) -> list[Any]:
+        asked = self.sampling
+        warpers: list[Any] = [TemperatureLogitsWarper(asked.temperature)]
+        if asked.top_k is not None:
+            warpers.append(TopKLogitsWarper(asked.top_k))
+        if asked.top_p is not None and asked.top_p < 1:
+            warpers.append(TopPLogitsWarper(asked.top_p))
+        if asked.min_p:
+            warpers.append(MinPLogitsWarper(asked.min_p))
+        return warpers
+
+    def _against_baseline(
+        self, rows: Sequence[RowState], logprobs: Float[Tensor, "row vocab"]
+    ) -> list[float | None]:
+        """KL(row || baseline) where a row's distribution differs for the first time, else None."""
+        found: list[float | None] = [None] * len(rows)
+        floor = NOISE_FLOOR.get(self.model.dtype, NOISE_FLOOR[torch.bfloat16])
+        for i, row in enumerate(rows):
+            if row.baseline is None or row.finish or row.liveness.first_difference is not None:
+                continue
+            if row.tokens != rows[row.baseline].tokens:
+                continue
+            gap = (logprobs[i] - logprobs[row.baseline]).nan_to_num(0.0, 0.0, 0.0)
+            if gap.abs().max() > floor:
+                found[i] = max(0.0, float((logprobs[i].exp() * gap).sum()))
+        return found
+
+    def _advance(self, row: RowState, token: int, logprob: float, live: Liveness) -> RowState:
+        text = row.text
+        if not (self.sampling.stop_at_eos and token in self.model.eos_ids):
+            text = text.push(token, self.model.decode, self.sampling.stop)
+        tokens, logprobs = (*row.tokens, token), (*row.logprobs, logprob)
+        grown = replace(row, tokens=tokens, logprobs=logprobs, text=text)
+        finish = self._finish(grown, token)
+        if finish:
+            text = text.flush(self.model.decode)
+        return replace(grown, text=text, finish=finish, liveness=live)
+
+    def _finish(self, row: RowState, token: int) -> Finish | None:
+        if self.sampling.stop_at_eos and token in self.model.eos_ids:
+            return "eos"
+        if row.text.stopped:
+            return "stop"
+        if row.step >= self.sampling.max_new_tokens:
+            return "length"
+        return "context" if row.length >= self.model.n_ctx else None
+
+    def _next(
+        self,
+        state: DecodeState,
+        rows: tuple[RowState, ...],
+        chosen: Int[Tensor, " row"],
+        passed: tuple[DynamicCache, Tensor, PassRecord],
+    ) -> DecodeState:
+        cache, history, record = passed
+        special = [[row.tokens[-1] in self.model.special_ids] for row in rows]
+        chunk = state.chunk._replace(
+            offset=state.chunk.offset + state.ids.shape[1],
+            special=torch.tensor(special, device=chosen.device),
+        )
+        running = torch.tensor([[not row.finish] for row in state.rows], device=chosen.device)
+        return DecodeState(
+            rows=rows,
+            cache=cache,
+            ids=chosen[:, None],
+            chunk=chunk,
+            history=history,
+            allowed=_summed(state.allowed, record.allowed, running),
+            acted=_summed(state.acted, record.acted, running),
+        )
+
+
+def _summed(
+    total: Sequence[Tensor], new: Sequence[Tensor], running: Bool[Tensor, "row 1"]
+) -> tuple[Tensor, ...]:
+    """Counts with those of one more pass, for the rows that were running in it."""
+    counted = [count * running for count in new]
+    return tuple(map(torch.add, total, counted)) if total else tuple(counted)
+
+
+def gumbel(seed: int, step: int, size: int) -> Float[Tensor, " vocab"]:
+    """Gumbel noise that depends on (seed, step) alone, the same on every device.
+
+    The argmax of scores + noise is a sample from softmax(scores) (Gumbel-max).
+    """
+    digest = hashlib.blake2b(f"{seed}:{step}".encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+    return -torch.empty(size).exponential_(generator=generator).log()
+
+
+def _penalised(
+    logits: Float[Tensor, "row vocab"], rows: Sequence[RowState], penalty: float
+) -> Float[Tensor, "row vocab"]:
+    """Divide positive and multiply negative logits of tokens in the row (arXiv:1909.05858)."""
+    if penalty == 1.0:
+        return logits
+    seen = torch.zeros_like(logits, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        seen[i, [*row.prompt.ids, *row.tokens]] = True
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+def _fork(cache: DynamicCache) -> DynamicCache:
+    """A cache that grows on its own: layers replace their tensors and never write into them."""
+    forked = copy.copy(cache)
+    forked.layers = [copy.copy(layer) for layer in cache.layers]
+    return forked
+
+
+def _witness(row: RowState, kl: float | None, record: PassRecord, chunk: Chunk, i: int) -> Liveness:
+    """The row's liveness with what one more forward pass showed."""
+    so_far = row.liveness
+    at = tuple(chunk.positions[i][record.steered[i]].tolist()) if record.calls else ()
+    return replace(
+        so_far,
+        hook_calls=so_far.hook_calls + record.calls,
+        tokens_steered=so_far.tokens_steered + len(at),
+        steered_positions=so_far.steered_positions + at,
+        max_delta_ratio=max(so_far.max_delta_ratio, float(record.strongest[i])),
+        first_difference=so_far.first_difference if kl is None else row.step,
+        kl=so_far.kl if kl is None else kl,
+    )
+
+
+def _report(before: Sequence[RowState], after: Sequence[RowState]) -> Step:
+    """What became new between two states."""
+    tokens = tuple(
+        NewToken(
+            row=i,
+            name=new.name,
+            token_id=new.tokens[-1],
+            text=new.text.text[len(old.text.text) :],
+            logprob=new.logprobs[-1],
+            finish=new.finish,
+        )
+        for i, (old, new) in enumerate(zip(before, after, strict=True))
+        if not old.finish
+    )
+    return Step(max(row.step for row in before if not row.finish), tokens)

@@ -1,0 +1,179 @@
+"""Where and when: one plan on the residual stream for one forward pass.
+
+Plain forward hooks on the pristine model. They live for a single pass and never across a yield, so
+that a bystander on the same model is never steered. This module knows modules and positions, and no
+arithmetic of edits.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from steering.edits import Chunk, countable
+from steering.errors import HookNameError
+from steering.models import HookPoint, LanguageModel, Site
+from steering.plan import SitePlan, SteeringPlan
+
+Apply = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class PassRecord:
+    """What one forward pass did, as evidence that steering is real.
+
+    Attributes:
+        calls: How often a hook of the plan fired.
+        steered: Tokens whose stream really changed, after the cast to the model's dtype.
+        strongest: The largest ||delta|| / ||stream|| of each row.
+        allowed: For each site that fired, tokens that each slot was allowed to edit.
+        acted: For each site that fired, tokens at which each slot wanted a change.
+    """
+
+    steered: Bool[Tensor, "row pos"]
+    strongest: Float[Tensor, " row"]
+    calls: int = 0
+    allowed: list[Int[Tensor, "row slot"]] = field(default_factory=list)
+    acted: list[Int[Tensor, "row slot"]] = field(default_factory=list)
+
+
+@contextmanager
+def steered(
+    model: LanguageModel,
+    plan: SteeringPlan,
+    chunk: Chunk,
+    history: Float[Tensor, "row watched column"],
+) -> Iterator[PassRecord]:
+    """Steer every forward pass inside the block; the model is unchanged afterwards.
+
+    Args:
+        model: Whose pristine module runs inside.
+        plan: What to do.
+        chunk: Which tokens the pass carries.
+        history: What watched features read; this pass writes its own last columns.
+    """
+    device = chunk.pads.device
+    record = PassRecord(
+        torch.zeros_like(chunk.special), torch.zeros(len(chunk.pads), device=device)
+    )
+    with ExitStack() as hooks:
+        for site in plan.sites:
+            apply = _SiteHook(site, chunk, history, record)
+            hooks.enter_context(_hooked(model.site(site.point), apply, site.point))
+        yield record
+
+
+@dataclass(frozen=True)
+class _SiteHook:
+    """Edits one tensor at one hook point and keeps the record."""
+
+    plan: SitePlan
+    chunk: Chunk
+    history: Float[Tensor, "row watched column"]
+    record: PassRecord
+
+    def __call__(self, x: Float[Tensor, "row pos d_in"]) -> Float[Tensor, "row pos d_in"]:
+        _require_shape(x, self.chunk, self.plan)
+        chunk = self.chunk.to(x.device)
+        full = x.float()
+        acts, scales = self.plan.read(full)
+        self._watch(acts, chunk)
+        allowed = self.plan.allowed(chunk, self.history.to(x.device))
+        amounts = self.plan.amounts(acts, allowed, chunk)
+        delta = self.plan.delta(amounts, scales)
+        edited = x + delta.to(x.dtype)
+        self._count(full, delta, edited != x)
+        self.record.allowed.append(allowed.sum(1).to(self.history.device))
+        self.record.acted.append((amounts != 0).sum(1).to(self.history.device))
+        return edited
+
+    def _watch(self, acts: Float[Tensor, "row pos source"], chunk: Chunk) -> None:
+        for source, number in self.plan.watched:
+            seen = torch.where(countable(chunk), acts[..., source], -torch.inf)
+            self.history[:, number, chunk.offset :] = seen.to(self.history.device)
+
+    def _count(self, x: Tensor, delta: Tensor, changed: Tensor) -> None:
+        self.record.calls += 1
+        moved = changed.any(-1)
+        share = delta.norm(dim=-1) / x.norm(dim=-1).clamp(min=1e-12)
+        strongest = torch.where(moved, share, 0.0).amax(-1).to(self.record.strongest.device)
+        self.record.steered |= moved.to(self.record.steered.device)
+        self.record.strongest = torch.maximum(self.record.strongest, strongest)
+
+
+def _require_shape(x: Tensor, chunk: Chunk, plan: SitePlan) -> None:
+    width = plan.directions.shape[1]
+    if x.dim() != 3 or x.shape[:2] != chunk.special.shape or x.shape[2] != width:
+        raise HookNameError(
+            f"{plan.point.name} carries {tuple(x.shape)}, and the edit is for "
+            f"{(*chunk.special.shape, width)} (rows, tokens, width). "
+            "Choose an SAE that was trained on this model."
+        )
+
+
+@contextmanager
+def _hooked(site: Site, apply: Apply, point: HookPoint) -> Iterator[None]:
+    """Replace what goes into or comes out of one module by `apply` of it."""
+
+    def before(
+        _module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if args:
+            return (apply(args[0]), *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": apply(kwargs["hidden_states"])}
+
+    def after(_module: object, _args: object, output: Any) -> object:
+        if isinstance(output, Tensor):
+            return apply(output)
+        if isinstance(output, tuple) and isinstance(output[0], Tensor):
+            return (apply(output[0]), *output[1:])
+        raise HookNameError(
+            f"{point.name} gives a {type(output).__name__}, which cannot be steered. "
+            "Choose an SAE of the residual stream."
+        )
+
+    handle: RemovableHandle = (
+        site.module.register_forward_pre_hook(before, with_kwargs=True)
+        if site.side == "in"
+        else site.module.register_forward_hook(after)
+    )
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class _Enough(Exception):
+    """Ends a pass behind the last place that was asked for."""
+
+
+def read_streams(
+    model: LanguageModel, texts: Sequence[Sequence[int]], points: Sequence[HookPoint]
+) -> list[dict[HookPoint, Float[Tensor, "pos d_in"]]]:
+    """The unsteered stream at some hook points for several texts, in float32 on the CPU.
+
+    One pass, padded on the right (which no causal model sees), that ends at the last point.
+    """
+    seen: dict[HookPoint, Tensor] = {}
+
+    def keep(point: HookPoint) -> Apply:
+        def apply(x: Tensor) -> Tensor:
+            seen[point] = x.float().cpu()
+            if len(seen) == len(points):
+                raise _Enough
+            return x
+
+        return apply
+
+    longest = max(map(len, texts))
+    ids = [[*text, *[0] * (longest - len(text))] for text in texts]
+    with ExitStack() as hooks, torch.inference_mode(), suppress(_Enough):
+        for point in points:
+            hooks.enter_context(_hooked(model.site(point), keep(point), point))
+        model.hf(torch.tensor(ids, device=model.device), use_cache=False)
+    return [{p: seen[p][i, : len(text)] for p in points} for i, text in enumerate(texts)]

@@ -1,0 +1,124 @@
+"""A request as tensors: at each hook point, what every row does there.
+
+Strengths, positions and schedules are per-row tensors, so another strength is another number and
+not another code path. A row that does not use a slot holds the edit "none" there, whose coefficient
+is exactly 0. A plan holds copies of the few encoder columns and decoder rows it needs, never views
+of an SAE's matrices. `steering.planner` builds it and `steering.hooks` runs it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from steering.edits import (
+    Chunk,
+    EditTensors,
+    GateTensors,
+    MaskTensors,
+    ScheduleTensors,
+    coefficients,
+    gate_open,
+    position_mask,
+    schedule_factor,
+)
+from steering.models import HookPoint
+from steering.readers import Reader
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """What happens at one hook point."""
+
+    point: HookPoint
+    readers: tuple[Reader, ...]
+    slot_source: Int[Tensor, " slot"]
+    """Which column of what the readers return each slot edits."""
+    directions: Float[Tensor, "slot d_in"]
+    edit: EditTensors
+    mask: MaskTensors
+    schedule: ScheduleTensors | None
+    gate: GateTensors | None
+    watched: tuple[tuple[int, int], ...]
+    """Pairs (index among the features read here, index among all watched features)."""
+
+    def read(
+        self, x: Float[Tensor, "row pos d_in"]
+    ) -> tuple[Float[Tensor, "row pos source"], Float[Tensor, "row pos source"] | None]:
+        """Activations of the features read here, and the scale of each where there is one."""
+        acts, scales = zip(*(reader(x) for reader in self.readers), strict=True)
+        if all(scale is None for scale in scales):
+            return torch.cat(acts, dim=-1), None
+        parts = [
+            torch.ones_like(act) if scale is None else scale.expand_as(act)
+            for act, scale in zip(acts, scales, strict=True)
+        ]
+        return torch.cat(acts, dim=-1), torch.cat(parts, dim=-1)
+
+    def allowed(
+        self, chunk: Chunk, history: Float[Tensor, "row watched column"]
+    ) -> Bool[Tensor, "row pos slot"]:
+        """Where each slot may edit: its positions, and its condition where it has one."""
+        at_positions = position_mask(chunk, self.mask)
+        if self.gate is None:
+            return at_positions
+        return at_positions & gate_open(history, chunk, self.gate)
+
+    def amounts(
+        self,
+        acts: Float[Tensor, "row pos source"],
+        allowed: Bool[Tensor, "row pos slot"],
+        chunk: Chunk,
+    ) -> Float[Tensor, "row pos slot"]:
+        """factor * (g(f) - f) of every slot, in the SAE's activation units; 0 where not allowed."""
+        amount = coefficients(acts[..., self.slot_source], self.edit)
+        if self.schedule is not None:
+            amount = amount * schedule_factor(chunk, self.schedule)
+        return torch.where(allowed, amount, 0.0)
+
+    def delta(
+        self,
+        amounts: Float[Tensor, "row pos slot"],
+        scales: Float[Tensor, "row pos source"] | None,
+    ) -> Float[Tensor, "row pos d_in"]:
+        """What is added to the stream: the sum over slots of amount * scale * d."""
+        if scales is not None:
+            amounts = amounts * scales[..., self.slot_source]
+        return amounts @ self.directions
+
+    def to(self, device: torch.device) -> Self:
+        """The same plan on another device."""
+
+        def moved(tensors: Iterable[Tensor]) -> list[Tensor]:
+            return [tensor.to(device) for tensor in tensors]
+
+        return replace(
+            self,
+            readers=tuple(reader.to(device) for reader in self.readers),
+            slot_source=self.slot_source.to(device),
+            directions=self.directions.to(device),
+            edit=EditTensors(*moved(self.edit)),
+            mask=MaskTensors(*moved(self.mask)),
+            schedule=self.schedule and ScheduleTensors(*moved(self.schedule)),
+            gate=self.gate and GateTensors(*moved(self.gate)),
+        )
+
+
+@dataclass(frozen=True)
+class SteeringPlan:
+    """What happens at every hook point, in the order in which a forward pass reaches them.
+
+    Attributes:
+        n_rows: Rows of the batch.
+        sites: One plan for each hook point in use.
+        n_watched: How many features conditions watch.
+        places: Where intervention j of row i went: (i, j) -> (site, slot).
+    """
+
+    n_rows: int
+    sites: tuple[SitePlan, ...] = ()
+    n_watched: int = 0
+    places: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)

@@ -1,0 +1,346 @@
+"""The only state: one model, its SAEs by alias, one lock.
+
+Resolves what a person asked into numbers, runs the decode, and reads the record off it. Arithmetic,
+positions and sampling are elsewhere.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from pydantic import ValidationError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from steering.calibration import PACKAGED, Calibration, calibrate
+from steering.errors import AliasError, PromptError, StrengthError
+from steering.generation import Decoder, RowState
+from steering.interventions import UNITLESS, Intervention, Message, Resolved, Sampling, Unit
+from steering.invalid import explain_invalid
+from steering.memory import explain_memory
+from steering.models import HookPoint, LanguageModel
+from steering.pairing import pairing_warnings, require_fit
+from steering.planner import build_plan
+from steering.records import BASELINE, Comparison, Row
+from steering.sae import Sae
+from steering.stream import Stream
+
+SaeSource = str | Path | tuple[str, str]
+Chat = Sequence[Message | Mapping[str, str]]
+Prompt = str | Chat
+Variants = Sequence[Intervention] | Mapping[str, Sequence[Intervention]]
+
+BUNDLE = Path(__file__).parent / "demo" / "bundle"
+STEERED = "steered"
+ONLY = "sae"
+"""The alias of an SAE that was given without one."""
+
+
+class Session:
+    """One model with its SAEs, ready to steer."""
+
+    def __init__(self, model: LanguageModel, saes: Mapping[str, Sae]) -> None:
+        """Put a model and SAEs together.
+
+        Raises:
+            HookNameError: The model lacks an SAE's hook.
+            UnsupportedSaeError: An SAE's width is not the model's.
+        """
+        self.model = model
+        self.saes = dict(saes)
+        self._lock = threading.RLock()
+        self._calibrations: dict[tuple[HookPoint, Path], Calibration] = {}
+        for sae in self.saes.values():
+            require_fit(model, sae)
+        self.warnings = tuple(
+            warning
+            for sae in self.saes.values()
+            for warning in pairing_warnings(model, sae, lambda sae=sae: self.calibration(sae))
+        )
+
+    @classmethod
+    def demo(cls) -> Self:
+        """The bundled model and SAE: no network, no key."""
+        sae = Sae.load(BUNDLE / "sae")
+        sae.name = "bundled-sae"
+        model = LanguageModel.load(str(BUNDLE / "model"), device="cpu")
+        model.name = sae.model_name or "bundled-model"
+        return cls(model, {ONLY: sae})
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | PreTrainedModel,
+        sae: SaeSource | Mapping[str, SaeSource],
+        *,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        device: str | None = None,
+        device_map: str | dict[str, Any] | None = None,
+        dtype: str | torch.dtype = torch.float32,
+    ) -> Self:
+        """Load any Hugging Face model with SAEs that SAELens can load.
+
+        Args:
+            model: A hub id, a folder, or a model that you loaded (quantised, say); then give its
+                tokenizer too. It is not modified.
+            sae: `(release, sae_id)`, a folder, or several of them by alias.
+            tokenizer: Only with a loaded model.
+            device: Such as "cuda"; the GPU where there is one.
+            device_map: As transformers takes it, instead of `device`.
+            dtype: Of the model's weights; SAEs stay in float32.
+
+        Raises:
+            LoadError: Something is not there, or cannot be read.
+            HubError: The hub refused or is out of reach.
+        """
+        sources = sae if isinstance(sae, Mapping) else {ONLY: sae}
+        with explain_memory():
+            saes = {alias: Sae.load(source) for alias, source in sources.items()}
+            if isinstance(model, str | Path):
+                placed = {"device": device, "device_map": device_map, "dtype": dtype}
+                return cls(LanguageModel.load(str(model), **placed), saes)
+            if tokenizer is None:
+                raise PromptError("A loaded model comes without its tokenizer. Give tokenizer=…")
+            return cls(LanguageModel.wrap(model, tokenizer), saes)
+
+    def compare(
+        self,
+        prompt: Prompt | Sequence[Prompt],
+        interventions: Variants,
+        sampling: Sampling | None = None,
+        *,
+        samples: int = 1,
+        allow_inert: bool = False,
+    ) -> Comparison:
+        """Write the unsteered text and every steered one in one batched decode.
+
+        Args:
+            prompt: A text, chat messages, or a list of those.
+            interventions: A list, or several lists by name.
+            sampling: Shared by every row.
+            samples: Repeats, each with its own seed, counted up from `sampling.seed`.
+            allow_inert: Turn InertSteeringError into a warning in the record.
+
+        Raises:
+            InertSteeringError: An edit had to act and did not.
+            SteeringError: Anything else that cannot be done as asked.
+        """
+        stream = self.stream(
+            prompt, interventions, sampling, samples=samples, allow_inert=allow_inert
+        )
+        with stream:
+            for _ in stream:
+                pass
+        return stream.comparison
+
+    def generate(
+        self,
+        prompt: Prompt,
+        interventions: Sequence[Intervention],
+        sampling: Sampling | None = None,
+        *,
+        allow_inert: bool = False,
+    ) -> Row:
+        """Write the steered text alone: no baseline row is paid for.
+
+        Raises:
+            InertSteeringError: An edit had to act and changed no token.
+        """
+        stream = self.stream(
+            prompt, interventions, sampling, baseline=False, allow_inert=allow_inert
+        )
+        with stream:
+            for _ in stream:
+                pass
+        return stream.comparison.rows[0]
+
+    def stream(
+        self,
+        prompt: Prompt | Sequence[Prompt],
+        interventions: Variants,
+        sampling: Sampling | None = None,
+        *,
+        samples: int = 1,
+        baseline: bool = True,
+        allow_inert: bool = False,
+    ) -> Stream:
+        """The same as `compare`, step by step: every row advances together.
+
+        Closing the stream, or leaving its `with` block, ends the decode; no hook outlives a step.
+        """
+        sampling = sampling or Sampling()
+        variants = _variants(interventions)
+        resolved = {name: tuple(map(self.resolve, items)) for name, items in variants.items()}
+        rows, plan_rows = [], []
+        for each in _prompts(prompt):
+            encoded = self.model.encode(each, prepend_bos=self.prepend_bos)
+            for sample in range(samples):
+                first = len(rows) if baseline else None
+                names = [BASELINE, *resolved] if baseline else [*resolved]
+                for name in names:
+                    pair = None if name == BASELINE else first
+                    row = RowState.start(name, encoded, sampling.seed + sample, pair)
+                    rows.append((each, row))
+                    plan_rows.append(resolved.get(name, ()))
+        with explain_memory():
+            plan = build_plan(plan_rows, self.saes, lambda point: self.model.site(point).device)
+        return Stream(
+            Decoder(self.model, plan, sampling),
+            rows,
+            plan_rows,
+            about=self._about(),
+            warnings=self.warnings,
+            lock=self._lock,
+            allow_inert=allow_inert,
+        )
+
+    @property
+    def prepend_bos(self) -> bool:
+        """Whether prompts begin with BOS, as the SAEs were trained."""
+        return any(sae.prepend_bos for sae in self.saes.values())
+
+    def resolve(self, intervention: Intervention) -> Resolved:
+        """Turn strength and unit into the raw coefficient, with everything it rests on.
+
+        Raises:
+            AliasError: Which SAE is meant is not clear.
+            FeatureError: The SAE has no such feature.
+            StrengthError: The unit needs a maximum that is not known.
+        """
+        if intervention.direction is not None:
+            point = HookPoint.parse(intervention.direction.hook_name)
+            self.model.site(point)
+            return self._resolved(intervention, None, point)
+        alias = self._alias(intervention.sae)
+        sae = self.saes[alias]
+        assert intervention.feature is not None, "an intervention has a feature or a direction"
+        sae.require(intervention.feature)
+        if intervention.condition is not None:
+            watched = self._alias(intervention.condition.sae or alias)
+            self.saes[watched].require(intervention.condition.feature)
+        return self._resolved(intervention, alias, HookPoint.parse(sae.hook_name))
+
+    def _resolved(
+        self, intervention: Intervention, alias: str | None, point: HookPoint
+    ) -> Resolved:
+        unit, strength = intervention.unit, intervention.strength
+        sae = self.saes[alias] if alias else None
+        facts: dict[str, Any] = {}
+        if unit == "norm":
+            facts["median_norm"] = self.calibration(sae or point).median_norm(sae)
+        known = self.max_act(intervention, alias, estimate=unit == "max_act")
+        if known is not None:
+            facts["max_act"], facts["max_act_source"] = known
+        raw = None
+        if unit is not None and strength is not None and unit not in UNITLESS:
+            per_unit = {"max_act": "max_act", "norm": "median_norm"}.get(unit)
+            raw = strength * (facts[per_unit] if per_unit else 1.0)
+        return Resolved(
+            intervention=intervention, sae=alias, hook_name=point.name, raw=raw, **facts
+        )
+
+    def max_act(
+        self, intervention: Intervention, alias: str | None, *, estimate: bool
+    ) -> tuple[float, str] | None:
+        """The feature's maximum and where it comes from: given, measured, or estimated here."""
+        if intervention.max_act is not None:
+            return intervention.max_act, "given with the intervention"
+        if alias is None or intervention.feature is None:
+            if estimate:
+                raise StrengthError(
+                    "A plain direction has no maximum. Use unit 'norm' or 'raw', or give max_act."
+                )
+            return None
+        sae, feature = self.saes[alias], intervention.feature
+        facts = sae.facts.get(feature)
+        if facts is not None and facts.max_act > 0:
+            return facts.max_act, "features file"
+        if not estimate:
+            return None
+        calibration = self.calibration(sae)
+        value, fired = calibration.estimate_max_act(sae, feature)
+        return value, f"estimate: fired on {fired} of {calibration.tokens} calibration tokens"
+
+    def convert(
+        self, strength: float, unit: Unit, to: Unit, *, feature: int, sae: str | None = None
+    ) -> float:
+        """The same strength of a feature in another unit.
+
+        Raises:
+            StrengthError: A unit needs a maximum that is not known.
+        """
+        per_unit = [
+            self.resolve(Intervention(feature=feature, sae=sae, strength=1.0, unit=each)).raw
+            for each in (unit, to)
+        ]
+        assert per_unit[0] is not None and per_unit[1] is not None, "clamp has a raw coefficient"
+        return strength * per_unit[0] / per_unit[1]
+
+    def calibration(self, at: Sae | HookPoint) -> Calibration:
+        """The stream over the calibration text at an SAE's hook, run once and kept."""
+        text = (at.calibration_text if isinstance(at, Sae) else None) or PACKAGED
+        point = HookPoint.parse(at.hook_name) if isinstance(at, Sae) else at
+        with self._lock, explain_memory():
+            if (point, text) not in self._calibrations:
+                found = calibrate(self.model, [point], prepend_bos=self.prepend_bos, text=text)
+                self._calibrations[point, text] = found[point]
+            return self._calibrations[point, text]
+
+    def _alias(self, asked: str | None) -> str:
+        """The alias meant; with one SAE loaded it may be left out."""
+        loaded = ", ".join(self.saes) or "none"
+        if asked is None and len(self.saes) == 1:
+            return next(iter(self.saes))
+        if asked is None:
+            raise AliasError(
+                f"Several SAEs are loaded ({loaded}). Say which one with sae='alias'."
+                if self.saes
+                else "No SAE is loaded, so no feature can be steered. Load one with sae=…"
+            )
+        if asked not in self.saes:
+            raise AliasError(
+                f"No SAE is loaded as {asked!r}; loaded are {loaded}. Use one of them."
+            )
+        return asked
+
+    def _about(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """What a record says of the model and the SAEs."""
+        model = {
+            "name": self.model.name,
+            "d_model": self.model.d_model,
+            "n_layers": self.model.n_layers,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "device": str(self.model.device),
+            "chat_template": self.model.has_chat_template,
+        }
+        return model, {alias: sae.describe() for alias, sae in self.saes.items()}
+
+
+def _variants(interventions: Variants) -> dict[str, Sequence[Intervention]]:
+    if not isinstance(interventions, Mapping):
+        return {STEERED: list(interventions)}
+    if BASELINE in interventions:
+        raise AliasError(f"The name {BASELINE!r} is the unsteered row's. Rename that variant.")
+    if not interventions:
+        raise AliasError("There is no variant to run. Give at least one list of interventions.")
+    return dict(interventions)
+
+
+def _prompts(prompt: Prompt | Sequence[Prompt]) -> list[str | tuple[Message, ...]]:
+    """One prompt or several, chats as messages."""
+    if isinstance(prompt, str):
+        return [prompt]
+    if not prompt:
+        raise PromptError("There is no prompt. Write at least one word.")
+    if isinstance(prompt[0], Message | Mapping):
+        return [_messages(prompt)]
+    return [each for several in prompt for each in _prompts(several)]  # type: ignore[arg-type]
+
+
+def _messages(chat: Sequence[Any]) -> tuple[Message, ...]:
+    try:
+        return tuple(Message.model_validate(message) for message in chat)
+    except ValidationError as error:
+        problem = explain_invalid(error, Message)
+        raise PromptError(f"Cannot read the chat: {problem}. Correct that message.") from error

@@ -1,0 +1,59 @@
+"""Streamed text: whole characters, no stop strings, the same as decoding it all at once."""
+
+import itertools
+
+import pytest
+
+BYTES = [*range(256)]
+
+
+def decode(ids) -> str:
+    """Token i is byte i."""
+    return bytes(ids).decode("utf-8", errors="replace")
+
+
+def stream(text: str, stop=(), prompt=b"say: "):
+    """Push a text byte by byte; the state at the end and the pieces on the way."""
+    from steering.detokenise import TextSoFar
+
+    state, shown = TextSoFar.after(list(prompt)), [""]
+    for byte in text.encode():
+        state = state.push(byte, decode, stop)
+        shown.append(state.text)
+        if state.stopped:
+            break
+    return state.flush(decode), shown
+
+
+@pytest.mark.parametrize("text", ["fog and red", "naïve — «é» 🌉 bridge", "日本語", ""])
+def test_the_pieces_spell_the_text(text):
+    state, shown = stream(text)
+    assert state.text == text
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(shown))
+    assert not any("\ufffd" in piece for piece in shown)
+
+
+def test_nothing_of_a_stop_string_is_ever_shown():
+    state, shown = stream("the end. User: more", stop=["User:", "###"])
+    assert state.text == "the end. "
+    assert state.stopped
+    assert not any("U" in piece for piece in shown)
+
+
+def test_what_only_looked_like_a_stop_string_is_shown_in_the_end():
+    state, _ = stream("the Use", stop=["User:"])
+    assert state.text == "the Use"
+    state, _ = stream("Used cars", stop=["User:"])
+    assert state.text == "Used cars"
+
+
+def test_the_earliest_stop_string_wins():
+    assert stream("a###bUser:", stop=["User:", "###"])[0].text == "a"
+
+
+def test_a_character_cut_off_at_the_end_is_marked_and_not_lost():
+    from steering.detokenise import TextSoFar
+
+    state = TextSoFar.after([65]).push("é".encode()[0], decode, ())
+    assert state.text == ""
+    assert state.flush(decode).text == "\ufffd"
