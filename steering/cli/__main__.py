@@ -1,0 +1,5 @@
+"""`python -m steering.cli`."""
+
+from steering.cli.app import app
+
+app()
