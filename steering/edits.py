@@ -37,8 +37,9 @@ class EditTensors(NamedTuple):
 
     gain: Float[Tensor, "row slot"]
     bias: Float[Tensor, "row slot"]
-    low: Float[Tensor, "row slot"]
-    high: Float[Tensor, "row slot"]
+    low: Float[Tensor, "row slot"] | None
+    """None, like `high`, where no slot has a bound: the common case, and a third of the work."""
+    high: Float[Tensor, "row slot"] | None
 
 
 class MaskTensors(NamedTuple):
@@ -82,6 +83,8 @@ class Chunk(NamedTuple):
     pads: Int[Tensor, " row"]
     prompt_length: Int[Tensor, " row"]
     special: Bool[Tensor, "row pos"]
+    written: bool = False
+    """True where every token of the pass was written by the model, and none is special."""
 
     @property
     def positions(self) -> Int[Tensor, "row pos"]:
@@ -104,8 +107,10 @@ def coefficients(
     acts: Float[Tensor, "row pos slot"], edit: EditTensors
 ) -> Float[Tensor, "row pos slot"]:
     """g(f) - f for every row, position and slot: see the table in the module docstring."""
-    gain, bias, low, high = (tensor[:, None, :] for tensor in edit)
-    return torch.clamp(gain * acts + bias, low - acts, high - acts)
+    change = torch.addcmul(edit.bias[:, None], acts, edit.gain[:, None])
+    if edit.low is None or edit.high is None:
+        return change
+    return torch.clamp(change, edit.low[:, None] - acts, edit.high[:, None] - acts)
 
 
 def position_mask(chunk: Chunk, mask: MaskTensors) -> Bool[Tensor, "row pos slot"]:

@@ -8,13 +8,14 @@ comparison share it and differ only where steering made them differ. This module
 import copy
 import hashlib
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import (
     DynamicCache,
@@ -124,16 +125,13 @@ class Decoder:
             logprobs = logits.log_softmax(-1)
             chosen = self._choose(logits, state.rows)
             moved = self._against_baseline(state.rows, logprobs)
-        self._refuse_overflow(logits, record)
         ids = chosen.tolist()
         picked = logprobs.gather(-1, chosen[:, None])[:, 0].tolist()
+        _refuse_overflow(picked, record)
+        seen = _witnessed(state, record, moved)
         rows = tuple(
-            row
-            if row.finish
-            else self._advance(
-                row, ids[i], picked[i], _witness(row, moved[i], record, state.chunk, i)
-            )
-            for i, row in enumerate(state.rows)
+            row if row.finish else self._advance(row, token, logprob, live)
+            for row, token, logprob, live in zip(state.rows, ids, picked, seen, strict=True)
         )
         return self._next(state, rows, chosen, (cache, history, record)), _report(state.rows, rows)
 
@@ -170,14 +168,6 @@ class Decoder:
         """Logits of the last token alone, where the model can leave the others out."""
         known = inspect.signature(self.model.hf.forward).parameters
         return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
-
-    def _refuse_overflow(self, logits: Float[Tensor, "row vocab"], record: PassRecord) -> None:
-        """A stream that left the range of its dtype writes nonsense that looks like text."""
-        if bool(logits.isnan().any()) or not bool(record.strongest.isfinite().all()):
-            raise StrengthError(
-                "The numbers left the range of the model's dtype. Use a smaller strength, or "
-                "dtype='float32' if this happens without any edit."
-            )
 
     def _choose(
         self, logits: Float[Tensor, "row vocab"], rows: Sequence[RowState]
@@ -254,25 +244,33 @@ class Decoder:
         chunk = state.chunk._replace(
             offset=state.chunk.offset + state.ids.shape[1],
             special=torch.tensor(special, device=chosen.device),
+            written=not any(mark for (mark,) in special),
         )
-        running = torch.tensor([[not row.finish] for row in state.rows], device=chosen.device)
+        running = [not row.finish for row in state.rows]
         return DecodeState(
             rows=rows,
             cache=cache,
             ids=chosen[:, None],
             chunk=chunk,
             history=history,
-            allowed=_summed(state.allowed, record.allowed, running),
-            acted=_summed(state.acted, record.acted, running),
+            allowed=_summed(
+                state.allowed, [site.allowed_count() for site in record.sites], running
+            ),
+            acted=_summed(state.acted, [site.acted_count() for site in record.sites], running),
         )
 
 
 def _summed(
-    total: Sequence[Tensor], new: Sequence[Tensor], running: Bool[Tensor, "row 1"]
+    total: Sequence[Tensor], new: Sequence[Tensor | int], running: Sequence[bool]
 ) -> tuple[Tensor, ...]:
     """Counts with those of one more pass, for the rows that were running in it."""
-    counted = [count * running for count in new]
-    return tuple(map(torch.add, total, counted)) if total else tuple(counted)
+    if not total:
+        return tuple(map(torch.as_tensor, new))
+    if not all(running):
+        new = [
+            before.new_tensor(running)[:, None] * n for before, n in zip(total, new, strict=True)
+        ]
+    return tuple(map(torch.add, total, new))
 
 
 def gumbel(seed: int, step: int, size: int) -> Float[Tensor, " vocab"]:
@@ -304,19 +302,39 @@ def _fork(cache: DynamicCache) -> DynamicCache:
     return forked
 
 
-def _witness(row: RowState, kl: float | None, record: PassRecord, chunk: Chunk, i: int) -> Liveness:
-    """The row's liveness with what one more forward pass showed."""
-    so_far = row.liveness
-    at = tuple(chunk.positions[i][record.steered[i]].tolist()) if record.calls else ()
-    return replace(
-        so_far,
-        hook_calls=so_far.hook_calls + record.calls,
-        tokens_steered=so_far.tokens_steered + len(at),
-        steered_positions=so_far.steered_positions + at,
-        max_delta_ratio=max(so_far.max_delta_ratio, float(record.strongest[i])),
-        first_difference=so_far.first_difference if kl is None else row.step,
-        kl=so_far.kl if kl is None else kl,
-    )
+def _refuse_overflow(picked: Sequence[float], record: PassRecord) -> None:
+    """A stream that left the range of its dtype writes nonsense that looks like text."""
+    if any(map(math.isnan, picked)) or not all(map(math.isfinite, record.strongest)):
+        raise StrengthError(
+            "The numbers left the range of the model's dtype. Use a smaller strength, or "
+            "dtype='float32' if this happens without any edit."
+        )
+
+
+def _witnessed(
+    state: DecodeState, record: PassRecord, moved: Sequence[float | None]
+) -> list[Liveness]:
+    """Each row's liveness with what one more forward pass showed."""
+    if not record.calls:
+        return [row.liveness for row in state.rows]
+    width = state.ids.shape[1]
+    strongest, steered_at = record.strongest, record.steered
+    found = []
+    for i, (row, kl) in enumerate(zip(state.rows, moved, strict=True)):
+        so_far = row.liveness
+        at = tuple(row.length - width + column for column in steered_at[i])
+        found.append(
+            replace(
+                so_far,
+                hook_calls=so_far.hook_calls + record.calls,
+                tokens_steered=so_far.tokens_steered + len(at),
+                steered_positions=so_far.steered_positions + at,
+                max_delta_ratio=max(so_far.max_delta_ratio, strongest[i]),
+                first_difference=so_far.first_difference if kl is None else row.step,
+                kl=so_far.kl if kl is None else kl,
+            )
+        )
+    return found
 
 
 def _report(before: Sequence[RowState], after: Sequence[RowState]) -> Step:

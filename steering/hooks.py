@@ -8,11 +8,13 @@ arithmetic of edits.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.linalg import vector_norm
 from torch.utils.hooks import RemovableHandle
 
 from steering.edits import Chunk, countable
@@ -23,23 +25,52 @@ from steering.plan import SitePlan, SteeringPlan
 Apply = Callable[[Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class SiteRecord:
+    """What one hook did in one pass. Tensors, so that nothing waits for a device in mid-pass."""
+
+    moved: Bool[Tensor, "row pos"]
+    """Tokens whose stream really changed, after the cast to the model's dtype."""
+    share: Float[Tensor, "row pos"]
+    """||delta|| / ||stream||."""
+    amounts: Float[Tensor, "row pos slot"]
+    allowed: Bool[Tensor, "row pos slot"] | None
+
+    def allowed_count(self) -> Int[Tensor, "row slot"] | int:
+        """Tokens that each slot was allowed to edit; one number where it is the same for all."""
+        return self.amounts.shape[1] if self.allowed is None else self.allowed.sum(1)
+
+    def acted_count(self) -> Int[Tensor, "row slot"]:
+        """Tokens at which each slot wanted a change."""
+        return self.amounts.count_nonzero(1)
+
+
 @dataclass
 class PassRecord:
-    """What one forward pass did, as evidence that steering is real.
+    """What one forward pass did, as evidence that steering is real: one entry a hook that fired.
 
-    Attributes:
-        calls: How often a hook of the plan fired.
-        steered: Tokens whose stream really changed, after the cast to the model's dtype.
-        strongest: The largest ||delta|| / ||stream|| of each row.
-        allowed: For each site that fired, tokens that each slot was allowed to edit.
-        acted: For each site that fired, tokens at which each slot wanted a change.
+    The properties are for after the pass.
     """
 
-    steered: Bool[Tensor, "row pos"]
-    strongest: Float[Tensor, " row"]
-    calls: int = 0
-    allowed: list[Int[Tensor, "row slot"]] = field(default_factory=list)
-    acted: list[Int[Tensor, "row slot"]] = field(default_factory=list)
+    sites: list[SiteRecord] = field(default_factory=list)
+
+    @property
+    def calls(self) -> int:
+        """How often a hook of the plan fired."""
+        return len(self.sites)
+
+    @cached_property
+    def steered(self) -> list[list[int]]:
+        """For each row, the indices within the pass of the tokens that any hook changed."""
+        moved = [site.moved.tolist() for site in self.sites]
+        rows = zip(*moved, strict=True)
+        return [[i for i, hit in enumerate(zip(*row, strict=True)) if any(hit)] for row in rows]
+
+    @cached_property
+    def strongest(self) -> list[float]:
+        """For each row, the largest ||delta|| / ||stream||."""
+        peaks = [site.share.amax(1).tolist() for site in self.sites]
+        return [max(row) for row in zip(*peaks, strict=True)]
 
 
 @contextmanager
@@ -57,10 +88,7 @@ def steered(
         chunk: Which tokens the pass carries.
         history: What watched features read; this pass writes its own last columns.
     """
-    device = chunk.pads.device
-    record = PassRecord(
-        torch.zeros_like(chunk.special), torch.zeros(len(chunk.pads), device=device)
-    )
+    record = PassRecord()
     with ExitStack() as hooks:
         for site in plan.sites:
             apply = _SiteHook(site, chunk, history, record)
@@ -87,23 +115,14 @@ class _SiteHook:
         amounts = self.plan.amounts(acts, allowed, chunk)
         delta = self.plan.delta(amounts, scales)
         edited = x + delta.to(x.dtype)
-        self._count(full, delta, edited != x)
-        self.record.allowed.append(allowed.sum(1).to(self.history.device))
-        self.record.acted.append((amounts != 0).sum(1).to(self.history.device))
+        share = vector_norm(delta, dim=-1) / vector_norm(full, dim=-1).clamp(min=1e-12)
+        self.record.sites.append(SiteRecord((edited != x).any(-1), share, amounts, allowed))
         return edited
 
     def _watch(self, acts: Float[Tensor, "row pos source"], chunk: Chunk) -> None:
         for source, number in self.plan.watched:
             seen = torch.where(countable(chunk), acts[..., source], -torch.inf)
             self.history[:, number, chunk.offset :] = seen.to(self.history.device)
-
-    def _count(self, x: Tensor, delta: Tensor, changed: Tensor) -> None:
-        self.record.calls += 1
-        moved = changed.any(-1)
-        share = delta.norm(dim=-1) / x.norm(dim=-1).clamp(min=1e-12)
-        strongest = torch.where(moved, share, 0.0).amax(-1).to(self.record.strongest.device)
-        self.record.steered |= moved.to(self.record.steered.device)
-        self.record.strongest = torch.maximum(self.record.strongest, strongest)
 
 
 def _require_shape(x: Tensor, chunk: Chunk, plan: SitePlan) -> None:

@@ -113,6 +113,7 @@ class LanguageModel:
         self.name = name
         self.hf = hf
         self.tokenizer = tokenizer
+        self._sites: dict[HookPoint, Site] = {}
 
     @classmethod
     def load(
@@ -211,6 +212,12 @@ class LanguageModel:
         Raises:
             HookNameError: This model has no such place.
         """
+        # Kept, since the bridge takes 5 ms to list its hooks and every decode step asks.
+        if point not in self._sites:
+            self._sites[point] = self._find_site(point)
+        return self._sites[point]
+
+    def _find_site(self, point: HookPoint) -> Site:
         hook = self.bridge.hook_dict.get(point.name) if point.layer < self.n_layers else None
         path, _, side = (hook.name or "").rpartition(".hook_") if hook is not None else ("",) * 3
         if side not in ("in", "out"):

@@ -8,7 +8,7 @@ of an SAE's matrices. `steering.planner` builds it and `steering.hooks` runs it.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -35,8 +35,8 @@ class SitePlan:
 
     point: HookPoint
     readers: tuple[Reader, ...]
-    slot_source: Int[Tensor, " slot"]
-    """Which column of what the readers return each slot edits."""
+    slot_source: Int[Tensor, " slot"] | None
+    """Which column of what the readers return each slot edits; None for its own, in order."""
     directions: Float[Tensor, "slot d_in"]
     edit: EditTensors
     mask: MaskTensors
@@ -44,11 +44,16 @@ class SitePlan:
     gate: GateTensors | None
     watched: tuple[tuple[int, int], ...]
     """Pairs (index among the features read here, index among all watched features)."""
+    everywhere: bool
+    """True where every slot edits every ordinary token that the model writes."""
 
     def read(
         self, x: Float[Tensor, "row pos d_in"]
     ) -> tuple[Float[Tensor, "row pos source"], Float[Tensor, "row pos source"] | None]:
         """Activations of the features read here, and the scale of each where there is one."""
+        if len(self.readers) == 1:
+            acts, scale = self.readers[0](x)
+            return acts, None if scale is None else scale.expand_as(acts)
         acts, scales = zip(*(reader(x) for reader in self.readers), strict=True)
         if all(scale is None for scale in scales):
             return torch.cat(acts, dim=-1), None
@@ -60,8 +65,10 @@ class SitePlan:
 
     def allowed(
         self, chunk: Chunk, history: Float[Tensor, "row watched column"]
-    ) -> Bool[Tensor, "row pos slot"]:
-        """Where each slot may edit: its positions, and its condition where it has one."""
+    ) -> Bool[Tensor, "row pos slot"] | None:
+        """Where each slot may edit: its positions, and its condition; None for everywhere."""
+        if self.everywhere and chunk.written:
+            return None
         at_positions = position_mask(chunk, self.mask)
         if self.gate is None:
             return at_positions
@@ -70,14 +77,14 @@ class SitePlan:
     def amounts(
         self,
         acts: Float[Tensor, "row pos source"],
-        allowed: Bool[Tensor, "row pos slot"],
+        allowed: Bool[Tensor, "row pos slot"] | None,
         chunk: Chunk,
     ) -> Float[Tensor, "row pos slot"]:
         """factor * (g(f) - f) of every slot, in the SAE's activation units; 0 where not allowed."""
-        amount = coefficients(acts[..., self.slot_source], self.edit)
+        amount = coefficients(self._by_slot(acts), self.edit)
         if self.schedule is not None:
             amount = amount * schedule_factor(chunk, self.schedule)
-        return torch.where(allowed, amount, 0.0)
+        return amount if allowed is None else torch.where(allowed, amount, 0.0)
 
     def delta(
         self,
@@ -86,19 +93,22 @@ class SitePlan:
     ) -> Float[Tensor, "row pos d_in"]:
         """What is added to the stream: the sum over slots of amount * scale * d."""
         if scales is not None:
-            amounts = amounts * scales[..., self.slot_source]
+            amounts = amounts * self._by_slot(scales)
         return amounts @ self.directions
+
+    def _by_slot(self, read: Float[Tensor, "row pos source"]) -> Float[Tensor, "row pos slot"]:
+        return read if self.slot_source is None else read[..., self.slot_source]
 
     def to(self, device: torch.device) -> Self:
         """The same plan on another device."""
 
-        def moved(tensors: Iterable[Tensor]) -> list[Tensor]:
-            return [tensor.to(device) for tensor in tensors]
+        def moved(tensors: Iterable[Tensor | None]) -> list[Any]:
+            return [None if tensor is None else tensor.to(device) for tensor in tensors]
 
         return replace(
             self,
             readers=tuple(reader.to(device) for reader in self.readers),
-            slot_source=self.slot_source.to(device),
+            slot_source=moved([self.slot_source])[0],
             directions=self.directions.to(device),
             edit=EditTensors(*moved(self.edit)),
             mask=MaskTensors(*moved(self.mask)),

@@ -193,17 +193,26 @@ def _site(
     # What needs no reading edits a column of zeros, the last one.
     column = {source: index for index, source in enumerate(ordered)}
     source = [column.get(s.source, len(ordered)) if s.source else len(ordered) for s in slots]
+    zeros = [ZeroReader()] if len(ordered) in source or not readers else []
+    in_order = source == list(range(len(ordered) + len(zeros)))
     return SitePlan(
         point=point,
-        readers=(*readers, ZeroReader()),
-        slot_source=torch.tensor(source, dtype=torch.long),
+        readers=(*readers, *zeros),
+        slot_source=None if in_order else torch.tensor(source, dtype=torch.long),
         directions=torch.stack([s.direction for s in slots]) if slots else torch.zeros(0, width),
         edit=_edit_tensors(slots, n_rows),
         mask=_mask_tensors(slots, n_rows),
         schedule=_schedule_tensors(slots, n_rows),
         gate=_gate_tensors(slots, n_rows, saes, watched),
         watched=tuple((column[source], number) for source, number in here.items()),
+        everywhere=all(_is_everywhere(item) for slot in slots for item in slot.items),
     )
+
+
+def _is_everywhere(item: Resolved) -> bool:
+    positions = item.intervention.positions
+    unbounded = positions.start == 0 and positions.stop is None and positions.where != "prompt"
+    return unbounded and item.intervention.condition is None
 
 
 def _must_read(slot: _Slot, saes: Mapping[str, Sae]) -> bool:
@@ -242,11 +251,14 @@ def _edit_tensors(slots: Sequence[_Slot], n_rows: int) -> EditTensors:
         absent = {"floor": -math.inf, "cap": math.inf}.get(edits[0], 0.0)
         return lambda item: (item.raw or 0.0) if item.intervention.edit in edits else absent
 
+    bounded = any(item.intervention.edit in ("floor", "cap") for s in slots for item in s.items)
+    low = _per_row(slots, n_rows, raw_for("floor"), -math.inf).float()
+    high = _per_row(slots, n_rows, raw_for("cap"), math.inf).float()
     return EditTensors(
         gain=_per_row(slots, n_rows, gain, 0.0).float(),
         bias=_per_row(slots, n_rows, raw_for("add", "clamp"), 0.0).float(),
-        low=_per_row(slots, n_rows, raw_for("floor"), -math.inf).float(),
-        high=_per_row(slots, n_rows, raw_for("cap"), math.inf).float(),
+        low=low if bounded else None,
+        high=high if bounded else None,
     )
 
 

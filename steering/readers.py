@@ -44,9 +44,9 @@ class InputScaling:
 class ColumnReader:
     """Features whose activation depends on their own encoder column alone.
 
-    With p = x W, the activation is relu(p * slope + shift) where p > gate, else 0: standard
-    (gate -inf), JumpReLU and thresholded BatchTopK, gated. Holds copies, so that the SAE's full
-    matrices need not stay in memory or on the accelerator.
+    With p = x W, the activation is p * slope + shift where p > gate, else 0: standard, JumpReLU and
+    thresholded BatchTopK, gated, each with a gate that lies where its own gate and its ReLU both
+    open. Holds copies, so that the SAE's matrices need not stay in memory or on the accelerator.
     """
 
     scaling: InputScaling
@@ -61,7 +61,7 @@ class ColumnReader:
         """Activations of the chosen features, and the scale of each token (None for 1)."""
         x, scale = self.scaling.apply(x)
         p = x @ self.W
-        return torch.addcmul(self.shift, p, self.slope).relu() * (p > self.gate), scale
+        return torch.addcmul(self.shift, p, self.slope) * (p > self.gate), scale
 
     def to(self, device: torch.device) -> Self:
         """The same reader on another device."""

@@ -200,6 +200,8 @@ class Sae:
             )
         if self.scaling.centre:
             W = W - W.mean(dim=0)
+        # The ReLU opens at p = -shift / slope; slopes are positive.
+        gate = torch.maximum(gate, -shift / slope)
         scaling = InputScaling(False, self.scaling.normalisation, self.d_in)
         parts = (W, slope * norms, shift * norms, gate)
         return ColumnReader(scaling, *(part.float().contiguous() for part in parts))

@@ -70,6 +70,7 @@ def test_norms_are_counted_where_the_saes_activations_count(scaling, text):
     sae = session.saes["sae"]
     found = calibration(session, text)
     _, scale = sae.scaling.apply(found.stream)
+    assert scale is not None
     share = found.median_norm(sae) * scale[:, 0] / found.stream.norm(dim=-1)
     assert float(share.median()) == pytest.approx(1.0, rel=0.1)
 

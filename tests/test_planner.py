@@ -141,7 +141,7 @@ def test_a_random_control_has_the_same_coefficients_along_a_seeded_unit_vector()
     x = torch.randn(2, 5, tiny.D_MODEL)
     x[1] = x[0]
     acts, _ = site.read(x)
-    amounts = site.amounts(acts, torch.ones(2, 5, 2, dtype=torch.bool), whole(2, 5))
+    amounts = site.amounts(acts, None, whole(2, 5))
     torch.testing.assert_close(amounts[0, :, 0], amounts[1, :, 1])
     assert not amounts[0, :, 1].any()
     assert not amounts[1, :, 0].any()
