@@ -22,7 +22,7 @@ SCHEMA_FILE = "schema"
 
 def packaged_folder() -> Path:
     """The presets that come with the program: inside the wheel, or beside the package in git."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     installed = package / "packaged_presets"
     return installed if installed.is_dir() else package.parent / "presets"
 

@@ -1,0 +1,1 @@
+"""The bundled world: its grammar, the commands that train on it, and the shipped result."""

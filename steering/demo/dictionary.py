@@ -1,0 +1,147 @@
+"""Stage two: train the SAE on the demo model's residual stream with SAELens's own trainer.
+
+Knows the model only as a source of activations. Trained without labels: nothing here reads what
+the grammar knows about a document. Special tokens are left out, as everywhere.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
+from sae_lens.config import LoggingConfig, SAETrainerConfig
+from sae_lens.saes.sae import SAEMetadata
+from sae_lens.training.sae_trainer import SAETrainer
+from torch import Tensor
+from tqdm import tqdm
+from transformers import LlamaForCausalLM
+
+from steering.demo.corpus import attention_mask, load_or_build_corpus
+from steering.demo.recipe import Recipe
+from steering.demo.tokens import SPECIAL
+
+MODEL_NAME = "steering-playground-demo"
+
+
+def train_dictionary(recipe: Recipe, work: Path) -> Path:
+    """Train to the last sample (from the last checkpoint, if any) and save the inference SAE."""
+    folder = work / "sae"
+    if (folder / "sae_weights.safetensors").exists():
+        return folder
+    torch.manual_seed(recipe.seed)
+    sae = BatchTopKTrainingSAE(_config(recipe))
+    acts = collect(recipe, work)
+    trainer = SAETrainer(_trainer_config(recipe, work), sae, _batches(acts, recipe))
+    _resume(trainer, sae, work / "sae.checkpoints")
+    trainer.data_provider = _batches(acts, recipe, start=trainer.n_training_steps)
+    sae = trainer.fit()
+    sae.save_inference_model(folder)
+    return folder
+
+
+def collect(recipe: Recipe, work: Path) -> Float[Tensor, "tokens width"]:
+    """Residual vectors of ordinary tokens at the recipe's layer, in the order of the rows."""
+    _, rows, _ = load_or_build_corpus(recipe, work)
+    model = load_trunk(work / "model", recipe.sae_layer)
+    acts = torch.empty(recipe.sae_tokens, recipe.width)
+    filled = 0
+    bar = tqdm(total=recipe.sae_tokens, desc="Activations")
+    for resid, ids in residuals(model, rows, recipe.sae_layer):
+        kept = resid[ids >= len(SPECIAL)][: recipe.sae_tokens - filled]
+        acts[filled : filled + len(kept)] = kept
+        filled += len(kept)
+        bar.update(len(kept))
+        if filled == recipe.sae_tokens:
+            break
+    bar.close()
+    return acts[:filled]
+
+
+def load_trunk(folder: Path, layer: int) -> LlamaForCausalLM:
+    """The model without the blocks after `layer`, which its residual stream does not need."""
+    model = LlamaForCausalLM.from_pretrained(folder)
+    model.model.layers = model.model.layers[: layer + 1]
+    return model
+
+
+def residuals(
+    model: LlamaForCausalLM, rows: Int[Tensor, "rows row"], layer: int
+) -> Iterator[tuple[Float[Tensor, "batch row width"], Int[Tensor, "batch row"]]]:
+    """`resid_post` of `layer` with its token ids, batch by batch, each document on its own."""
+    caught: list[Any] = []
+
+    def catch(_module: object, _inputs: object, output: Any) -> None:
+        caught.append(output)
+
+    handle = model.model.layers[layer].register_forward_hook(catch)
+    try:
+        for ids in rows.split(32):
+            mask = attention_mask(ids, int(model.config.bos_token_id), 0)  # pyright: ignore
+            with torch.no_grad():
+                model.model(input_ids=ids, attention_mask=mask, use_cache=False)
+            output = caught.pop()
+            yield output[0] if isinstance(output, tuple) else output, ids
+    finally:
+        handle.remove()
+
+
+def _batches(
+    acts: Float[Tensor, "tokens width"], recipe: Recipe, start: int = 0
+) -> Iterator[Float[Tensor, "batch width"]]:
+    """Endless shuffled batches from batch `start` on; which vectors depends on the number alone."""
+    step = start
+    while True:
+        draw = torch.Generator().manual_seed(recipe.seed * 7_919 + step)
+        yield acts[torch.randint(len(acts), (recipe.sae_batch,), generator=draw)]
+        step += 1
+
+
+def _config(recipe: Recipe) -> BatchTopKTrainingSAEConfig:
+    metadata = SAEMetadata(
+        model_name=MODEL_NAME,
+        hook_name=recipe.hook_name,
+        hook_head_index=None,
+        prepend_bos=True,
+        context_size=recipe.row,
+        dataset_path="the bundled grammar",
+    )
+    return BatchTopKTrainingSAEConfig(
+        d_in=recipe.width,
+        d_sae=recipe.latents,
+        k=recipe.active,
+        dtype="float32",
+        device="cpu",
+        normalize_activations="none",
+        metadata=metadata,
+    )
+
+
+def _trainer_config(recipe: Recipe, work: Path) -> SAETrainerConfig:
+    samples = recipe.sae_samples
+    return SAETrainerConfig(
+        total_training_samples=samples,
+        train_batch_size_samples=recipe.sae_batch,
+        lr=recipe.sae_learning_rate,
+        lr_end=recipe.sae_learning_rate / 10,
+        lr_warm_up_steps=min(100, samples // recipe.sae_batch // 10),
+        lr_decay_steps=samples // recipe.sae_batch // 5,
+        dead_feature_window=max(1, min(200, samples // recipe.sae_batch // 4)),
+        n_checkpoints=4,
+        checkpoint_path=str(work / "sae.checkpoints"),
+        logger=LoggingConfig(log_to_wandb=False),
+    )
+
+
+def _resume(trainer: SAETrainer, sae: BatchTopKTrainingSAE, folder: Path) -> None:
+    found = [p for p in folder.glob("*") if (p / "trainer_state.pt").exists()]
+    if not found:
+        return
+    last = max(found, key=lambda p: int(p.name))
+    sae.load_weights_from_checkpoint(last)
+    trainer.load_trainer_state(last)
+    done = trainer.n_training_samples
+    # SAELens writes a checkpoint before it counts the step that filled it.
+    trainer.n_training_steps = done // trainer.cfg.train_batch_size_samples
+    trainer.checkpoint_thresholds = [t for t in trainer.checkpoint_thresholds if t > done]

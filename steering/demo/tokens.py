@@ -1,0 +1,94 @@
+"""The demo's tokenizer: BPE in which every name of the world is one token, and its chat template.
+
+Knows text and token ids; knows no model. A concept must be one token before it can become one
+direction, so names may hold spaces. Speaker markers are ordinary tokens, so that steering "all
+tokens" reaches them; only `<s>`, `</s>` and `<pad>` are special.
+"""
+
+import re
+from collections.abc import Iterable
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from steering.demo.grammar import Document
+from steering.demo.wording import subjects
+
+CONTEXT = 512
+SPECIAL = ("<s>", "</s>", "<pad>")
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ 'System:\\n' + message['content'] + '\\n' }}"
+    "{% elif message['role'] == 'user' %}"
+    "{{ 'Human:\\n' + message['content'] + '\\n' }}"
+    "{% else %}{{ 'Assistant:\\n' + message['content'] + eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:\\n' }}{% endif %}"
+)
+_MARKER = {"system": "System:\n", "user": "Human:\n", "assistant": "Assistant:\n"}
+
+
+def render(document: Document) -> str:
+    """The document as the model reads it; for a talk, exactly what the chat template writes."""
+    parts = ["<s>"]
+    for turn in document.turns:
+        end = "</s>" if turn.role in ("assistant", "text") else "\n"
+        parts.append(_MARKER.get(turn.role, "") + turn.content + end)
+    return "".join(parts)
+
+
+def build_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """Train the byte-level BPE on rendered documents; deterministic for the same texts."""
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(_word_pattern()), "isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_without_specials(texts), trainer)
+    start = tokenizer.token_to_id("<s>")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", start)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        model_max_length=CONTEXT,
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def names() -> tuple[str, ...]:
+    """Every name of several words, longest first, so that none hides inside another."""
+    found = {
+        name
+        for subject in subjects()
+        for name in (subject.name, subject.place, *subject.near)
+        if " " in name
+    }
+    return tuple(sorted(found, key=lambda name: (-len(name), name)))
+
+
+def _word_pattern() -> str:
+    spelled = "|".join(
+        f"[{name[0].upper()}{name[0].lower()}]{re.escape(name[1:])}" for name in names()
+    )
+    markers = "|".join(_MARKER.values()).replace("\n", r"\n")
+    return rf"(?:{markers})| ?(?:{spelled})\b| ?\w+| ?[^\s\w]+|\s"
+
+
+def _without_specials(texts: Iterable[str]) -> Iterable[str]:
+    for text in texts:
+        yield text.replace("<s>", "").replace("</s>", "")
+    # A rare name would stay in pieces: the trainer merges by frequency.
+    for name in names():
+        title = name[0].upper() + name[1:]
+        yield from [f"{title} {title} {name}"] * 300
+        yield from [title] * 300

@@ -1,0 +1,118 @@
+"""The shipped files are what they say: loadable by the libraries, small, and measured truly."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sae_lens import SAE
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from steering.demo.corpus import held_out_rows
+from steering.demo.dictionary import residuals
+from steering.demo.grammar import documents
+from steering.demo.recipe import SHIPPED
+from steering.demo.tokens import SPECIAL, names, render
+
+BUNDLE = Path(__file__).parents[2] / "steering" / "demo" / "bundle"
+
+
+@pytest.fixture(scope="module")
+def model() -> LlamaForCausalLM:
+    return LlamaForCausalLM.from_pretrained(BUNDLE / "model")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast.from_pretrained(BUNDLE / "model")
+
+
+@pytest.fixture(scope="module")
+def sae() -> SAE[Any]:
+    return SAE.load_from_disk(BUNDLE / "sae")
+
+
+@pytest.fixture(scope="module")
+def record() -> dict[str, Any]:
+    return json.loads((BUNDLE / "sae" / "features.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def manifest() -> dict[str, Any]:
+    return json.loads((BUNDLE / "manifest.json").read_text())
+
+
+def test_the_bundle_is_at_most_25_megabytes() -> None:
+    assert sum(f.stat().st_size for f in BUNDLE.rglob("*") if f.is_file()) <= 25_000_000
+
+
+def test_every_file_has_the_hash_in_the_manifest(manifest: dict[str, Any]) -> None:
+    found = {
+        str(f.relative_to(BUNDLE)): hashlib.sha256(f.read_bytes()).hexdigest()
+        for f in BUNDLE.rglob("*")
+        if f.is_file() and f.name != "manifest.json"
+    }
+    assert found == manifest["sha256"]
+
+
+def test_the_manifest_names_the_shipped_recipe_and_no_machine(manifest: dict[str, Any]) -> None:
+    shipped = json.loads(json.dumps(SHIPPED.to_dict()))
+    assert manifest["recipe"] == shipped
+    assert "/" not in json.dumps({k: v for k, v in manifest.items() if k != "sha256"})
+
+
+def test_model_and_sae_agree_on_width_and_place(model: LlamaForCausalLM, sae: SAE[Any]) -> None:
+    assert sae.cfg.d_in == model.config.hidden_size
+    assert sae.cfg.metadata.hook_name == SHIPPED.hook_name
+    assert sae.cfg.metadata.prepend_bos is True
+    assert sae.cfg.architecture() == "jumprelu"
+
+
+def test_every_name_is_one_token(tokenizer: PreTrainedTokenizerFast) -> None:
+    for name in names():
+        assert len(tokenizer(f" {name}", add_special_tokens=False)["input_ids"]) == 1, name
+
+
+def test_the_chat_template_writes_what_the_model_was_trained_on(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    talks = [d for d in documents(5, 100) if d.turns[0].role != "text"]
+    for talk in talks:
+        messages = [{"role": t.role, "content": t.content} for t in talk.turns]
+        assert tokenizer.apply_chat_template(messages, tokenize=False) == render(talk)
+
+
+def test_features_json_covers_the_sae_and_agrees_with_it(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    sae: SAE[Any],
+    record: dict[str, Any],
+) -> None:
+    """On other documents no activation is far above its maximum, and no unlisted feature fires."""
+    rows = held_out_rows(SHIPPED, tokenizer, 5_000)[:40]
+    norms = sae.W_dec.norm(dim=-1)
+    highest = torch.zeros(sae.cfg.d_sae)
+    with torch.no_grad():
+        for resid, ids in residuals(model, rows, SHIPPED.sae_layer):
+            acts = sae.encode(resid[ids >= len(SPECIAL)]) * norms
+            highest = torch.maximum(highest, acts.amax(0))
+    listed = {int(index): entry for index, entry in record["features"].items()}
+    fired = highest.nonzero()[:, 0].tolist()
+    assert record["schema_version"] == 1
+    assert record["tokens"] >= 1_000_000
+    assert set(listed) <= set(range(sae.cfg.d_sae))
+    assert len([i for i in fired if i not in listed]) <= 2
+    above = [i for i in fired if i in listed and highest[i] > 1.25 * listed[i]["max_act"]]
+    assert above == []
+
+
+def test_each_target_has_a_labelled_feature_that_gains(record: dict[str, Any]) -> None:
+    gains: dict[str, float] = {}
+    for entry in record["features"].values():
+        if "target" in entry:
+            assert entry["label"]
+            gains[entry["target"]] = max(gains.get(entry["target"], -1.0), entry["target_gain"])
+    assert set(gains) == {"golden-gate", "flattery", "scam"}
+    assert min(gains.values()) > 0

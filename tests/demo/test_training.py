@@ -1,0 +1,120 @@
+"""All three stages at toy size: they run end to end, and a broken run ends like an unbroken one."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from steering.demo import dictionary, language_model
+from steering.demo.corpus import attention_mask, load_or_build_corpus, pack
+from steering.demo.dictionary import train_dictionary
+from steering.demo.language_model import train_language_model
+from steering.demo.recipe import TOY
+from steering.demo.train import app
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    arguments = ["all", "--toy", "--work", str(folder / "work"), "--out", str(folder / "bundle")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_one_command_writes_a_whole_bundle(built: Path) -> None:
+    files = {str(f.relative_to(built / "bundle")) for f in (built / "bundle").rglob("*")}
+    assert {
+        "manifest.json",
+        "model/config.json",
+        "model/model.safetensors",
+        "model/tokenizer.json",
+        "sae/cfg.json",
+        "sae/sae_weights.safetensors",
+        "sae/features.json",
+    } <= files
+    assert json.loads((built / "bundle" / "manifest.json").read_text())["recipe"]["seed"] == 0
+
+
+def test_a_resumed_language_model_equals_an_unbroken_one(built: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop = _stop_after(patch, language_model, "_train_step", calls=7)
+        with pytest.raises(stop):
+            train_language_model(TOY, tmp_path)
+    assert (tmp_path / "model.checkpoint.pt").exists()
+    train_language_model(TOY, tmp_path)
+    _assert_same_weights(built / "work" / "model" / "model.safetensors", tmp_path / "model")
+
+
+def test_a_resumed_sae_equals_an_unbroken_one(built: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work).mkdir()
+    for name in ("model", "tokenizer", "rows.npy", "corpus.json"):
+        (work / name).symlink_to(built / "work" / name)
+    with pytest.MonkeyPatch.context() as patch:
+        stop = _stop_after(patch, dictionary.SAETrainer, "_train_step", calls=9)
+        with pytest.raises(stop):
+            train_dictionary(TOY, work)
+    assert list((work / "sae.checkpoints").iterdir())
+    train_dictionary(TOY, work)
+    _assert_same_weights(built / "work" / "sae" / "sae_weights.safetensors", work / "sae")
+
+
+def test_another_seed_trains_another_model(built: Path, tmp_path: Path) -> None:
+    train_language_model(replace(TOY, seed=1, cycles=(1,)), tmp_path)
+    other = load_file(tmp_path / "model" / "model.safetensors")
+    first = load_file(built / "work" / "model" / "model.safetensors")
+    assert not torch.equal(other["model.norm.weight"], first["model.norm.weight"])
+
+
+def test_rows_hold_whole_documents(built: Path) -> None:
+    tokenizer, rows, _ = load_or_build_corpus(TOY, built / "work")
+    for row in rows:
+        words = row[row != tokenizer.pad_token_id]
+        assert words[0] == tokenizer.bos_token_id
+        assert words[-1] == tokenizer.eos_token_id or len(words) == TOY.row
+
+
+def test_packing_loses_no_token() -> None:
+    sequences = [[1] * n for n in (5, 3, 8, 2, 7, 1)]
+    packed = pack(sequences, 8, 0)
+    assert packed.shape[1] == 8
+    assert int((packed == 1).sum()) == sum(map(len, sequences))
+
+
+def test_attention_stays_in_its_document_and_its_window() -> None:
+    ids = torch.tensor([[0, 5, 6, 7, 0, 8, 9]])
+    seen = attention_mask(ids, bos=0, window=2)[0, 0]
+    assert seen[3].tolist() == [True, False, True, True, False, False, False]
+    assert seen[6].tolist() == [False, False, False, False, True, True, True]
+    assert attention_mask(ids, bos=0, window=0)[0, 0][3].tolist() == [True] * 4 + [False] * 3
+
+
+def _stop_after(
+    patch: pytest.MonkeyPatch, owner: object, name: str, *, calls: int
+) -> type[Exception]:
+    """Let `owner.name` work a few times and then break the run, as a closed laptop would."""
+
+    class StoppedError(Exception):
+        pass
+
+    real = getattr(owner, name)
+    left = iter(range(calls))
+
+    def step(*args: object, **kwargs: object) -> object:
+        if next(left, None) is None:
+            raise StoppedError
+        return real(*args, **kwargs)
+
+    patch.setattr(owner, name, step)
+    return StoppedError
+
+
+def _assert_same_weights(expected: Path, folder: Path) -> None:
+    got = load_file(folder / expected.name)
+    for name, tensor in load_file(expected).items():
+        torch.testing.assert_close(got[name], tensor, rtol=0, atol=0, msg=name)
