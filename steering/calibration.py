@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.errors import StrengthError
+from steering.hook_points import HookPoint
 from steering.hooks import read_streams
-from steering.models import HookPoint, LanguageModel
+from steering.models import LanguageModel
 from steering.sae import Sae
 
 PACKAGED = Path(__file__).parent / "calibration.txt"

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steering.calibration import PACKAGED, Calibration, calibrate
-from steering.models import HookPoint
+from steering.hook_points import HookPoint
 
 if TYPE_CHECKING:
     from steering.sae import Sae

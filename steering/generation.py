@@ -6,24 +6,16 @@ comparison share it and differ only where steering made them differ. This module
 """
 
 import copy
-import hashlib
 import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import (
-    DynamicCache,
-    MinPLogitsWarper,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers import DynamicCache
 
 from steering.detokenise import TextSoFar
 from steering.edits import Chunk
@@ -33,6 +25,7 @@ from steering.interventions import Sampling
 from steering.models import EncodedPrompt, LanguageModel
 from steering.plan import SteeringPlan
 from steering.records import Finish, Liveness, NewToken, Step
+from steering.sampling import Draw, choose
 
 NOISE_FLOOR = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}
 """Log-probabilities of two equal rows of one batch differ by less than this (matrix kernels)."""
@@ -62,6 +55,11 @@ class RowState:
     def step(self) -> int:
         """Tokens written; 0 at the last prompt token."""
         return len(self.tokens)
+
+    @property
+    def draw(self) -> Draw:
+        """What its next token depends on, beside the model."""
+        return Draw(self.seed, self.step, (*self.prompt.ids, *self.tokens))
 
     @property
     def length(self) -> int:
@@ -123,7 +121,7 @@ class Decoder:
         with torch.inference_mode():
             logits, cache, history, record = self._forward(state)
             logprobs = logits.log_softmax(-1)
-            chosen = self._choose(logits, state.rows)
+            chosen = choose(logits, [row.draw for row in state.rows], self.sampling)
             moved = self._against_baseline(state.rows, logprobs)
         ids = chosen.tolist()
         picked = logprobs.gather(-1, chosen[:, None])[:, 0].tolist()
@@ -168,33 +166,6 @@ class Decoder:
         """Logits of the last token alone, where the model can leave the others out."""
         known = inspect.signature(self.model.hf.forward).parameters
         return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
-
-    def _choose(
-        self, logits: Float[Tensor, "row vocab"], rows: Sequence[RowState]
-    ) -> Int[Tensor, " row"]:
-        scores = _penalised(logits, rows, self.sampling.repetition_penalty)
-        if self.sampling.temperature == 0:
-            return scores.argmax(-1)
-        for warp in self._warpers:
-            scores = warp(None, scores)
-        noise = {(row.seed, row.step): None for row in rows if not row.finish}
-        drawn = {key: gumbel(*key, scores.shape[-1]).to(scores.device) for key in noise}
-        silent = torch.zeros(scores.shape[-1], device=scores.device)
-        return (scores + torch.stack([drawn.get((r.seed, r.step), silent) for r in rows])).argmax(
-            -1
-        )
-
-    @cached_property
-    def _warpers(self) -> list[Any]:
-        asked = self.sampling
-        warpers: list[Any] = [TemperatureLogitsWarper(asked.temperature)]
-        if asked.top_k is not None:
-            warpers.append(TopKLogitsWarper(asked.top_k))
-        if asked.top_p is not None and asked.top_p < 1:
-            warpers.append(TopPLogitsWarper(asked.top_p))
-        if asked.min_p:
-            warpers.append(MinPLogitsWarper(asked.min_p))
-        return warpers
 
     def _against_baseline(
         self, rows: Sequence[RowState], logprobs: Float[Tensor, "row vocab"]
@@ -271,28 +242,6 @@ def _summed(
             before.new_tensor(running)[:, None] * n for before, n in zip(total, new, strict=True)
         ]
     return tuple(map(torch.add, total, new))
-
-
-def gumbel(seed: int, step: int, size: int) -> Float[Tensor, " vocab"]:
-    """Gumbel noise that depends on (seed, step) alone, the same on every device.
-
-    The argmax of scores + noise is a sample from softmax(scores) (Gumbel-max).
-    """
-    digest = hashlib.blake2b(f"{seed}:{step}".encode(), digest_size=8).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
-    return -torch.empty(size).exponential_(generator=generator).log()
-
-
-def _penalised(
-    logits: Float[Tensor, "row vocab"], rows: Sequence[RowState], penalty: float
-) -> Float[Tensor, "row vocab"]:
-    """Divide positive and multiply negative logits of tokens in the row (arXiv:1909.05858)."""
-    if penalty == 1.0:
-        return logits
-    seen = torch.zeros_like(logits, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        seen[i, [*row.prompt.ids, *row.tokens]] = True
-    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
 def _fork(cache: DynamicCache) -> DynamicCache:

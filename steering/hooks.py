@@ -19,7 +19,8 @@ from torch.utils.hooks import RemovableHandle
 
 from steering.edits import Chunk, countable
 from steering.errors import HookNameError
-from steering.models import HookPoint, LanguageModel, Site
+from steering.hook_points import HookPoint
+from steering.models import LanguageModel, Site
 from steering.plan import SitePlan, SteeringPlan
 
 Apply = Callable[[Tensor], Tensor]

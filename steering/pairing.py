@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from steering.calibration import Calibration
 from steering.errors import UnsupportedSaeError
+from steering.hook_points import HookPoint
 from steering.hooks import read_streams
-from steering.models import HookPoint, LanguageModel
+from steering.models import LanguageModel
 from steering.sae import Sae
 
 

@@ -25,7 +25,7 @@ from steering.edits import (
     position_mask,
     schedule_factor,
 )
-from steering.models import HookPoint
+from steering.hook_points import HookPoint
 from steering.readers import Reader
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from steering.directions import load_direction, random_unit
 from steering.edits import ALWAYS, EditTensors, GateTensors, MaskTensors, ScheduleTensors
 from steering.errors import ConflictError, HookNameError
+from steering.hook_points import HookPoint
 from steering.interventions import (
     SETS_VALUE,
     Condition,
@@ -24,7 +25,6 @@ from steering.interventions import (
     Resolved,
     Schedule,
 )
-from steering.models import HookPoint
 from steering.plan import SitePlan, SteeringPlan
 from steering.readers import ZeroReader
 from steering.sae import Sae

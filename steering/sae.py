@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import random
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,13 +22,12 @@ from typing import Any, Self
 import torch
 from jaxtyping import Float
 from sae_lens import SAE
-from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 from torch import Tensor
 
-from steering.errors import FeatureError, LoadError, UnsupportedSaeError
+from steering.errors import FeatureError, UnsupportedSaeError
 from steering.features import FeatureFacts, read_features_file
-from steering.hub import explain_hub_failure
 from steering.readers import ColumnReader, InputScaling, Reader, TopKReader
+from steering.sae_sources import from_folder, from_registry
 
 SUPPORTED = ("standard", "jumprelu", "topk", "gated")
 """Architectures whose inference form is exact here; BatchTopK and Matryoshka save as JumpReLU."""
@@ -65,13 +63,10 @@ class Sae:
             HubError: The hub refused or is out of reach.
             UnsupportedSaeError: Edits of this SAE would not be exact.
         """
-        with warnings.catch_warnings():
-            # SAELens asks for other model processing here; `_refuse_inexact` decides that instead.
-            warnings.filterwarnings("ignore", message=r"\s*This SAE has non-empty model_from_pre")
-            if isinstance(source, tuple):
-                return cls("/".join(source), _from_registry(*source), source=source)
-            folder = Path(source).expanduser()
-            return cls(str(source), _from_folder(folder), source=folder)
+        if isinstance(source, tuple):
+            return cls("/".join(source), from_registry(*source), source=source)
+        folder = Path(source).expanduser()
+        return cls(str(source), from_folder(folder), source=folder)
 
     @property
     def folder(self) -> Path | None:
@@ -296,39 +291,3 @@ class Sae:
             f"{', '.join(SUPPORTED)} (BatchTopK and Matryoshka in their saved form) that read and "
             "write one place. Choose one of those."
         )
-
-
-def _from_registry(release: str, sae_id: str) -> SAE[Any]:
-    known = get_pretrained_saes_directory()
-    if release not in known and "/" not in release:
-        close = _closest(release, known)
-        raise LoadError(f"There is no SAE release {release!r} in SAELens's registry. {close}")
-    if release in known and sae_id not in known[release].saes_map:
-        close = _closest(sae_id, known[release].saes_map)
-        raise LoadError(f"There is no SAE {sae_id!r} in release {release!r}. {close}")
-    with explain_hub_failure(f"SAE {release}/{sae_id}", local=False):
-        return SAE.from_pretrained(release, sae_id, device="cpu", dtype="float32")
-
-
-def _closest(asked: str, known: Sequence[str] | Any) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(asked, list(known), n=4, cutoff=0.3) or list(known)[:4]
-    return f"Close to it are {', '.join(close)}; it holds {len(known)} in all."
-
-
-def _from_folder(folder: Path) -> SAE[Any]:
-    if not (folder / "cfg.json").is_file():
-        there = "is no such folder" if not folder.is_dir() else "is no cfg.json in it"
-        raise LoadError(
-            f"Cannot load an SAE from {str(folder)!r}: there {there}. Give a folder written by "
-            "SAELens's save_model(), or a release and id as (release, sae_id)."
-        )
-    with explain_hub_failure(f"the SAE in {str(folder)!r}", local=True):
-        architecture = json.loads((folder / "cfg.json").read_text()).get("architecture", "standard")
-        if architecture in ("batchtopk", "matryoshka_batchtopk"):
-            raise UnsupportedSaeError(
-                f"The folder {str(folder)!r} holds a training SAE ({architecture}). Save it with "
-                "save_inference_model(), which fixes its threshold."
-            )
-        return SAE.load_from_disk(folder, device="cpu", dtype="float32")

@@ -10,29 +10,24 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from pydantic import ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering.calibration import PACKAGED, Calibration, calibrate
 from steering.errors import AliasError, PromptError, StrengthError
 from steering.generation import Decoder, RowState
-from steering.interventions import UNITLESS, Intervention, Message, Resolved, Sampling, Unit
-from steering.invalid import explain_invalid
+from steering.hook_points import HookPoint
+from steering.interventions import UNITLESS, Intervention, Resolved, Sampling, Unit
 from steering.memory import explain_memory
-from steering.models import HookPoint, LanguageModel
+from steering.models import LanguageModel
 from steering.pairing import pairing_warnings, require_fit
 from steering.planner import build_plan
 from steering.records import BASELINE, Comparison, Row
+from steering.requests import Prompt, Variants, named_variants, several_prompts
 from steering.sae import Sae
 from steering.stream import Stream
 
 SaeSource = str | Path | tuple[str, str]
-Chat = Sequence[Message | Mapping[str, str]]
-Prompt = str | Chat
-Variants = Sequence[Intervention] | Mapping[str, Sequence[Intervention]]
-
 BUNDLE = Path(__file__).parent / "demo" / "bundle"
-STEERED = "steered"
 ONLY = "sae"
 """The alias of an SAE that was given without one."""
 
@@ -170,10 +165,10 @@ class Session:
         Closing the stream, or leaving its `with` block, ends the decode; no hook outlives a step.
         """
         sampling = sampling or Sampling()
-        variants = _variants(interventions)
+        variants = named_variants(interventions)
         resolved = {name: tuple(map(self.resolve, items)) for name, items in variants.items()}
         rows, plan_rows = [], []
-        for each in _prompts(prompt):
+        for each in several_prompts(prompt):
             encoded = self.model.encode(each, prepend_bos=self.prepend_bos)
             for sample in range(samples):
                 first = len(rows) if baseline else None
@@ -315,32 +310,3 @@ class Session:
             "chat_template": self.model.has_chat_template,
         }
         return model, {alias: sae.describe() for alias, sae in self.saes.items()}
-
-
-def _variants(interventions: Variants) -> dict[str, Sequence[Intervention]]:
-    if not isinstance(interventions, Mapping):
-        return {STEERED: list(interventions)}
-    if BASELINE in interventions:
-        raise AliasError(f"The name {BASELINE!r} is the unsteered row's. Rename that variant.")
-    if not interventions:
-        raise AliasError("There is no variant to run. Give at least one list of interventions.")
-    return dict(interventions)
-
-
-def _prompts(prompt: Prompt | Sequence[Prompt]) -> list[str | tuple[Message, ...]]:
-    """One prompt or several, chats as messages."""
-    if isinstance(prompt, str):
-        return [prompt]
-    if not prompt:
-        raise PromptError("There is no prompt. Write at least one word.")
-    if isinstance(prompt[0], Message | Mapping):
-        return [_messages(prompt)]
-    return [each for several in prompt for each in _prompts(several)]  # type: ignore[arg-type]
-
-
-def _messages(chat: Sequence[Any]) -> tuple[Message, ...]:
-    try:
-        return tuple(Message.model_validate(message) for message in chat)
-    except ValidationError as error:
-        problem = explain_invalid(error, Message)
-        raise PromptError(f"Cannot read the chat: {problem}. Correct that message.") from error

@@ -18,7 +18,7 @@ def text(tmp_path):
 
 
 def point():
-    from steering.models import HookPoint
+    from steering.hook_points import HookPoint
 
     return HookPoint.parse("blocks.1.hook_resid_post")
 

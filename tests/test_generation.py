@@ -174,6 +174,18 @@ def uncached_logits(decode, prompt, written):
     return decode.logits(replace(state, chunk=state.chunk._replace(prompt_length=length)))
 
 
+@pytest.mark.parametrize("model", ["gpt2", "gemma2", "neox"])
+def test_cached_equals_uncached_for_other_model_families_too(model):
+    session = tiny.session(model=model)
+    edit = intervention(edit="clamp", strength=6.0, unit="raw")
+    options = {"max_new_tokens": 8, "temperature": 0.0, "stop_at_eos": False}
+    decode, state = decoder(session, [[edit]], [PROMPT], **options)
+    cached, end = run(decode, state)
+    for step in range(8):
+        whole = uncached_logits(decode, state.rows[0].prompt, end.rows[0].tokens[:step])
+        torch.testing.assert_close(cached[step], whole, atol=TOLERANCE, rtol=0)
+
+
 def test_conditions_and_schedules_really_differ_from_plain_edits():
     """Guards the tests above: each of these must change something."""
     session = tiny.session()
@@ -200,15 +212,17 @@ def test_a_condition_that_never_holds_leaves_the_row_as_the_baseline(on):
     assert end.rows[1].liveness.tokens_steered == 0
 
 
-def test_a_ragged_batch_of_eight_equals_eight_single_runs():
-    session = tiny.session()
+@pytest.mark.parametrize("model", ["llama", "gpt2", "gemma2"])
+def test_a_ragged_batch_of_eight_equals_eight_single_runs(model):
+    session = tiny.session(model=model)
+    options = {"max_new_tokens": 6, "temperature": 0.0, "stop_at_eos": False}
     words = PROMPT.split()
     prompts = [" ".join(words[: n + 1]) for n in range(8)]
     row = [intervention(edit="clamp", strength=6.0, unit="raw"), intervention(9, edit="ablate")]
-    together, state = decoder(session, [row] * 8, prompts, max_new_tokens=6, temperature=0.0)
+    together, state = decoder(session, [row] * 8, prompts, **options)
     logits, end = run(together, state)
     for i, prompt in enumerate(prompts):
-        alone, single = decoder(session, [row], [prompt], max_new_tokens=6, temperature=0.0)
+        alone, single = decoder(session, [row], [prompt], **options)
         expected, finished = run(alone, single)
         torch.testing.assert_close(logits[:, i], expected[:, 0], atol=TOLERANCE, rtol=0)
         assert end.rows[i].tokens == finished.rows[0].tokens
@@ -260,7 +274,7 @@ def test_two_decodes_on_one_model_do_not_touch_each_other():
 
 
 def test_noise_is_a_function_of_seed_and_step_alone():
-    from steering.generation import gumbel
+    from steering.sampling import gumbel
 
     assert torch.equal(gumbel(3, 4, 50), gumbel(3, 4, 50))
     assert not torch.equal(gumbel(3, 4, 50), gumbel(3, 5, 50))
@@ -269,7 +283,7 @@ def test_noise_is_a_function_of_seed_and_step_alone():
 
 def test_gumbel_max_draws_from_the_softmax():
     """A wrong sampler misses by far; 4 standard errors raise a false alarm once in 10^4 runs."""
-    from steering.generation import gumbel
+    from steering.sampling import gumbel
 
     scores = torch.tensor([0.0, 1.0, 2.0])
     draws = torch.stack([(scores + gumbel(0, step, 3)).argmax() for step in range(4000)])
@@ -292,14 +306,14 @@ def test_logprobs_are_of_the_chosen_tokens_before_temperature_and_penalty():
 def test_repetition_penalty_is_transformers_own():
     from transformers import RepetitionPenaltyLogitsProcessor
 
-    from steering.generation import _penalised
+    from steering.sampling import penalised
 
     session = tiny.session()
     decode, state = decoder(session, [[]], [PROMPT])
     logits = decode.logits(state)
     ids = torch.tensor([state.rows[0].prompt.ids])
     expected = RepetitionPenaltyLogitsProcessor(1.7)(ids, logits.clone())  # type: ignore[arg-type]
-    torch.testing.assert_close(_penalised(logits, state.rows, 1.7), expected)
+    torch.testing.assert_close(penalised(logits, [row.draw for row in state.rows], 1.7), expected)
 
 
 @pytest.mark.parametrize(

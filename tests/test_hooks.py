@@ -84,8 +84,9 @@ def test_hooks_come_off_when_the_pass_raises():
 
 
 def test_a_tuple_keeps_its_other_members():
+    from steering.hook_points import HookPoint
     from steering.hooks import _hooked
-    from steering.models import HookPoint, Site
+    from steering.models import Site
 
     class Block(torch.nn.Module):
         def forward(self, x):
@@ -101,8 +102,9 @@ def test_a_tuple_keeps_its_other_members():
 
 def test_an_output_of_unknown_form_raises_instead_of_passing_unsteered():
     from steering.errors import HookNameError
+    from steering.hook_points import HookPoint
     from steering.hooks import _hooked
-    from steering.models import HookPoint, Site
+    from steering.models import Site
 
     class Block(torch.nn.Module):
         def forward(self, x):
@@ -118,8 +120,9 @@ def test_an_output_of_unknown_form_raises_instead_of_passing_unsteered():
 
 @pytest.mark.parametrize("as_keyword", [True, False])
 def test_an_input_is_edited_whether_it_comes_by_position_or_by_name(as_keyword):
+    from steering.hook_points import HookPoint
     from steering.hooks import _hooked
-    from steering.models import HookPoint, Site
+    from steering.models import Site
 
     class Block(torch.nn.Module):
         def forward(self, hidden_states):

@@ -73,7 +73,7 @@ def test_messages_that_a_template_refuses_say_why():
     ],
 )
 def test_hook_names_are_read_and_one_place_has_one_name(name, canonical):
-    from steering.models import HookPoint
+    from steering.hook_points import HookPoint
 
     assert HookPoint.parse(name).name == canonical
 
@@ -93,7 +93,7 @@ def test_hook_names_are_read_and_one_place_has_one_name(name, canonical):
 )
 def test_other_hook_names_are_refused_by_name(name):
     from steering.errors import HookNameError
-    from steering.models import HookPoint
+    from steering.hook_points import HookPoint
 
     with pytest.raises(HookNameError, match="edits are exact at"):
         HookPoint.parse(name)

@@ -34,7 +34,7 @@ def train_language_model(recipe: Recipe, work: Path) -> Path:
         # every operation, two processes only once a step.
         spawn(_train, (recipe, work), nprocs=recipe.processes)
     model = _new_model(recipe, tokenizer)
-    model.load_state_dict(torch.load(_checkpoint(work))["model"])
+    model.load_state_dict(torch.load(_checkpoint(work), weights_only=True)["model"])
     _finish(recipe, model, tokenizer, folder)
     return folder
 
@@ -178,7 +178,7 @@ def _save(path: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer,
 def _restore(path: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> int:
     if not path.exists():
         return 0
-    state = torch.load(path)
+    state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
