@@ -125,7 +125,7 @@ class Decoder:
             moved = self._against_baseline(state.rows, logprobs)
         ids = chosen.tolist()
         picked = logprobs.gather(-1, chosen[:, None])[:, 0].tolist()
-        _refuse_overflow(picked, record)
+        _refuse_overflow(state.rows, picked, record)
         seen = _witnessed(state, record, moved)
         rows = tuple(
             row if row.finish else self._advance(row, token, logprob, live)
@@ -251,12 +251,18 @@ def _fork(cache: DynamicCache) -> DynamicCache:
     return forked
 
 
-def _refuse_overflow(picked: Sequence[float], record: PassRecord) -> None:
+def _refuse_overflow(rows: Sequence[RowState], picked: Sequence[float], record: PassRecord) -> None:
     """A stream that left the range of its dtype writes nonsense that looks like text."""
-    if any(map(math.isnan, picked)) or not all(map(math.isfinite, record.strongest)):
+    strongest = record.strongest or [0.0] * len(rows)
+    bad = [
+        row.name
+        for row, logprob, share in zip(rows, picked, strongest, strict=True)
+        if math.isnan(logprob) or not math.isfinite(share)
+    ]
+    if bad:
         raise StrengthError(
-            "The numbers left the range of the model's dtype. Use a smaller strength, or "
-            "dtype='float32' if this happens without any edit."
+            f"The numbers of row {bad[0]!r} left the range of the model's dtype. Use a smaller "
+            "strength there, or a wider dtype if this happens without any edit."
         )
 
 

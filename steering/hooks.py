@@ -34,6 +34,8 @@ class SiteRecord:
     """Tokens whose stream really changed, after the cast to the model's dtype."""
     share: Float[Tensor, "row pos"]
     """||delta|| / ||stream||."""
+    felt: Float[Tensor, "row pos"]
+    """The smallest amount that the stream's dtype can show: anything below is rounded away."""
     amounts: Float[Tensor, "row pos slot"]
     allowed: Bool[Tensor, "row pos slot"] | None
 
@@ -42,8 +44,8 @@ class SiteRecord:
         return self.amounts.shape[1] if self.allowed is None else self.allowed.sum(1)
 
     def acted_count(self) -> Int[Tensor, "row slot"]:
-        """Tokens at which each slot wanted a change."""
-        return self.amounts.count_nonzero(1)
+        """Tokens at which each slot wanted a change that the model's dtype can hold."""
+        return (self.amounts.abs() > self.felt[..., None]).sum(1)
 
 
 @dataclass
@@ -116,8 +118,12 @@ class _SiteHook:
         amounts = self.plan.amounts(acts, allowed, chunk)
         delta = self.plan.delta(amounts, scales)
         edited = x + delta.to(x.dtype)
-        share = vector_norm(delta, dim=-1) / vector_norm(full, dim=-1).clamp(min=1e-12)
-        self.record.sites.append(SiteRecord((edited != x).any(-1), share, amounts, allowed))
+        length = vector_norm(full, dim=-1).clamp(min=1e-12)
+        share = vector_norm(delta, dim=-1) / length
+        # A unit direction's entries are to the stream's as the amount is to its length.
+        felt = length * (torch.finfo(x.dtype).eps / 8)
+        moved = (edited != x).any(-1)
+        self.record.sites.append(SiteRecord(moved, share, felt, amounts, allowed))
         return edited
 
     def _watch(self, acts: Float[Tensor, "row pos source"], chunk: Chunk) -> None:

@@ -11,6 +11,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils import get_session
 
 from steering.errors import HubError, LoadError, SteeringError
+from steering.memory import is_memory_error
 
 PATIENCE_SECONDS = 5.0
 """How long a hub may take to answer at all; its client would wait 23 s a file, or for ever."""
@@ -38,6 +39,8 @@ def explain_hub_failure(what: str, *, local: bool) -> Iterator[None]:
     except SteeringError:
         raise
     except Exception as error:  # the libraries' transport errors share no narrower base
+        if is_memory_error(error):
+            raise
         raise _explained(what, error) from error
 
 

@@ -55,9 +55,9 @@ def _why_inert(item: Resolved, state: RowState, allowed: int, acted: int) -> str
             f"no token of this row lies in its positions. The row has {state.length} tokens; check "
             "start, stop and where, and that the prompt is not only special tokens."
         )
-    if acted == 0:
-        return None if item.intervention.edit == "clamp" else "its delta is 0 at every token."
-    if live.tokens_steered == 0:
+    if acted == 0 and item.intervention.edit == "clamp":
+        return None
+    if acted == 0 or live.tokens_steered == 0:
         return (
             "its delta vanished in the cast to the model's dtype. Use a larger strength, or a "
             "model in float32."

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 Edit = Literal["add", "clamp", "floor", "cap", "scale", "ablate"]
 Unit = Literal["max_act", "norm", "raw"]
+UNITS: tuple[Unit, ...] = ("max_act", "norm", "raw")
 UNITLESS: frozenset[str] = frozenset({"scale", "ablate"})
 SETS_VALUE: frozenset[str] = frozenset({"clamp", "floor", "cap", "scale", "ablate"})
 
@@ -47,8 +48,8 @@ class Positions(_Frozen):
     """
 
     where: Literal["all", "prompt", "generated"] = "all"
-    start: int = Field(default=0, ge=0)
-    stop: int | None = Field(default=None, ge=1)
+    start: int = Field(default=0, ge=0, lt=2**63)
+    stop: int | None = Field(default=None, ge=1, lt=2**63)
     first: bool = False
     special: bool = False
 
@@ -77,7 +78,7 @@ class Schedule(_Frozen):
     """
 
     kind: Literal["constant", "ramp", "decay", "stop_after", "every_n"] = "constant"
-    tokens: int = Field(default=1, ge=1)
+    tokens: int = Field(default=1, ge=1, lt=2**63)
 
 
 class Condition(_Frozen):
@@ -93,7 +94,7 @@ class Condition(_Frozen):
     sae: str | None = None
     above: Finite = 0.0
     on: Literal["prompt", "recent"] = "recent"
-    tokens: int = Field(default=1, ge=1)
+    tokens: int = Field(default=1, ge=1, lt=2**63)
 
 
 class Direction(_Frozen):
@@ -108,7 +109,7 @@ class RandomControl(_Frozen):
     """The same per-token coefficients along a seeded random unit vector."""
 
     kind: Literal["random"] = "random"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
 
 class FeatureControl(_Frozen):
@@ -222,8 +223,9 @@ class Resolved(_Frozen):
     """
 
     intervention: Intervention
-    sae: str | None
+    sae: str | None = None
     hook_name: str
+    condition_sae: str | None = None
     raw: Finite | None = None
     max_act: Finite | None = None
     max_act_source: str | None = None

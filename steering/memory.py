@@ -14,7 +14,7 @@ def explain_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _is_memory(error):
+        if isinstance(error, RuntimeError) and not is_memory_error(error):
             raise
         if isinstance(error, OutOfMemoryError):
             raise
@@ -24,8 +24,9 @@ def explain_memory() -> Iterator[None]:
         ) from error
 
 
-def _is_memory(error: RuntimeError) -> bool:
-    if isinstance(error, torch.OutOfMemoryError):
+def is_memory_error(error: BaseException) -> bool:
+    """Whether a failure is for want of memory, on any device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
     return "out of memory" in text or "not enough memory" in text or "can't allocate" in text

@@ -7,11 +7,14 @@ same modules. This module knows no SAE and no steering.
 """
 
 import copy
+import inspect
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
+from weakref import WeakKeyDictionary
 
 import torch
 from jinja2 import TemplateError
@@ -55,6 +58,10 @@ class EncodedPrompt:
     format: PromptFormat
 
 
+_LOCKS: "WeakKeyDictionary[nn.Module, threading.RLock]" = WeakKeyDictionary()
+"""One for each Hugging Face model: hooks of two sessions on it must not meet in one pass."""
+
+
 class LanguageModel:
     """A causal language model on one or more devices, never modified.
 
@@ -68,7 +75,9 @@ class LanguageModel:
         self.name = name
         self.hf = hf
         self.tokenizer = tokenizer
+        self.lock = _LOCKS.setdefault(hf, threading.RLock())
         self._sites: dict[HookPoint, Site] = {}
+        _refuse_unusable(name, hf)
 
     @classmethod
     def load(
@@ -86,12 +95,13 @@ class LanguageModel:
             HubError: The hub refused, has no such model, or is out of reach.
         """
         local = _is_model_folder(name)
+        where = str(Path(name).expanduser()) if local else name
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
         _check_device(place)
         with explain_hub_failure(f"model {name!r}", local=local):
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
             hf = AutoModelForCausalLM.from_pretrained(
-                name,
+                where,
                 dtype=_dtype(dtype),
                 device_map=device_map,
                 trust_remote_code=False,
@@ -238,6 +248,22 @@ class LanguageModel:
         )
         assert isinstance(text, str), "one list of tokens is one text"
         return text
+
+
+def _refuse_unusable(name: str, hf: PreTrainedModel) -> None:
+    """Refuse what would decode wrongly and look right."""
+    if hf.training:
+        raise LoadError(f"{name!r} is in training mode (dropout). Call model.eval() first.")
+    if "past_key_values" not in inspect.signature(hf.forward).parameters:
+        raise LoadError(
+            f"{type(hf).__name__} keeps no key-value cache, and decoding here needs one. "
+            "Choose a transformer model."
+        )
+    if any(weight.is_meta for weight in hf.parameters()):
+        raise LoadError(
+            f"Parts of {name!r} are offloaded, and their weights are not on any device. Load it "
+            "whole: a smaller dtype, a smaller model, or a device with more memory."
+        )
 
 
 def _system_merged(turns: list[dict[str, str]]) -> list[dict[str, str]]:

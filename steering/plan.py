@@ -66,13 +66,15 @@ class SitePlan:
     def allowed(
         self, chunk: Chunk, history: Float[Tensor, "row watched column"]
     ) -> Bool[Tensor, "row pos slot"] | None:
-        """Where each slot may edit: its positions, and its condition; None for everywhere."""
+        """Where each slot may edit: its positions, schedule and condition; None for everywhere."""
         if self.everywhere and chunk.written:
             return None
-        at_positions = position_mask(chunk, self.mask)
-        if self.gate is None:
-            return at_positions
-        return at_positions & gate_open(history, chunk, self.gate)
+        allowed = position_mask(chunk, self.mask)
+        if self.schedule is not None:
+            allowed = allowed & (schedule_factor(chunk, self.schedule) != 0)
+        if self.gate is not None:
+            allowed = allowed & gate_open(history, chunk, self.gate)
+        return allowed
 
     def amounts(
         self,

@@ -129,9 +129,8 @@ def _condition_source(item: Resolved) -> _Source | None:
     condition = item.intervention.condition
     if condition is None:
         return None
-    alias = condition.sae or item.sae
-    assert alias is not None, "the session resolves every alias"
-    return alias, condition.feature
+    assert item.condition_sae is not None, "the session resolves every alias"
+    return item.condition_sae, condition.feature
 
 
 def _slots(
@@ -212,7 +211,8 @@ def _site(
 def _is_everywhere(item: Resolved) -> bool:
     positions = item.intervention.positions
     unbounded = positions.start == 0 and positions.stop is None and positions.where != "prompt"
-    return unbounded and item.intervention.condition is None
+    steady = item.intervention.schedule.kind in ("constant", "ramp", "decay")
+    return unbounded and steady and item.intervention.condition is None
 
 
 def _must_read(slot: _Slot, saes: Mapping[str, Sae]) -> bool:

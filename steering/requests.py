@@ -12,7 +12,7 @@ from steering.records import BASELINE
 
 Chat = Sequence[Message | Mapping[str, str]]
 Prompt = str | Chat
-Variants = Sequence[Intervention] | Mapping[str, Sequence[Intervention]]
+Variants = Intervention | Sequence[Intervention] | Mapping[str, Sequence[Intervention]]
 
 STEERED = "steered"
 """The name of a single list of interventions."""
@@ -24,6 +24,8 @@ def named_variants(interventions: Variants) -> dict[str, Sequence[Intervention]]
     Raises:
         AliasError: No variant, or one that takes the baseline's name.
     """
+    if isinstance(interventions, Intervention):
+        return {STEERED: [interventions]}
     if not isinstance(interventions, Mapping):
         return {STEERED: list(interventions)}
     if BASELINE in interventions:

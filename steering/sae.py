@@ -239,6 +239,8 @@ class Sae:
             "normalize_activations": cfg.normalize_activations,
             "apply_b_dec_to_input": cfg.apply_b_dec_to_input,
             "k": getattr(cfg, "k", None),
+            "rescale_acts_by_decoder_norm": getattr(cfg, "rescale_acts_by_decoder_norm", False),
+            "centre": self.scaling.centre,
         }
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
         count = min(FINGERPRINT_ROWS, self.d_sae)

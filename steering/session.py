@@ -4,7 +4,7 @@ Resolves what a person asked into numbers, runs the decode, and reads the record
 positions and sampling are elsewhere.
 """
 
-import threading
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -13,10 +13,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering.calibration import PACKAGED, Calibration, calibrate
-from steering.errors import AliasError, PromptError, StrengthError
+from steering.errors import AliasError, LoadError, PromptError, StrengthError
 from steering.generation import Decoder, RowState
 from steering.hook_points import HookPoint
-from steering.interventions import UNITLESS, Intervention, Resolved, Sampling, Unit
+from steering.interventions import UNITLESS, UNITS, Intervention, Resolved, Sampling, Unit
 from steering.memory import explain_memory
 from steering.models import LanguageModel
 from steering.pairing import pairing_warnings, require_fit
@@ -44,7 +44,7 @@ class Session:
         """
         self.model = model
         self.saes = dict(saes)
-        self._lock = threading.RLock()
+        self._lock = model.lock
         self._calibrations: dict[tuple[HookPoint, Path], Calibration] = {}
         for sae in self.saes.values():
             require_fit(model, sae)
@@ -72,7 +72,7 @@ class Session:
         tokenizer: PreTrainedTokenizerBase | None = None,
         device: str | None = None,
         device_map: str | dict[str, Any] | None = None,
-        dtype: str | torch.dtype = torch.float32,
+        dtype: str | torch.dtype | None = None,
     ) -> Self:
         """Load any Hugging Face model with SAEs that SAELens can load.
 
@@ -83,7 +83,7 @@ class Session:
             tokenizer: Only with a loaded model.
             device: Such as "cuda"; the GPU where there is one.
             device_map: As transformers takes it, instead of `device`.
-            dtype: Of the model's weights; SAEs stay in float32.
+            dtype: Of the model's weights, float32 unless given; SAEs stay in float32.
 
         Raises:
             LoadError: Something is not there, or cannot be read.
@@ -93,10 +93,16 @@ class Session:
         with explain_memory():
             saes = {alias: Sae.load(source) for alias, source in sources.items()}
             if isinstance(model, str | Path):
-                placed = {"device": device, "device_map": device_map, "dtype": dtype}
+                placed: dict[str, Any] = {"device": device, "device_map": device_map}
+                placed["dtype"] = dtype or torch.float32
                 return cls(LanguageModel.load(str(model), **placed), saes)
             if tokenizer is None:
-                raise PromptError("A loaded model comes without its tokenizer. Give tokenizer=…")
+                raise LoadError("A loaded model comes without its tokenizer. Give tokenizer=…")
+            if device or device_map or dtype:
+                raise LoadError(
+                    "A loaded model stays where it is and as it is. Leave device, device_map and "
+                    "dtype out, or move the model before."
+                )
             return cls(LanguageModel.wrap(model, tokenizer), saes)
 
     def compare(
@@ -164,6 +170,8 @@ class Session:
 
         Closing the stream, or leaving its `with` block, ends the decode; no hook outlives a step.
         """
+        if samples < 1:
+            raise PromptError(f"{samples} samples were asked for. Ask for at least 1.")
         sampling = sampling or Sampling()
         variants = named_variants(interventions)
         resolved = {name: tuple(map(self.resolve, items)) for name, items in variants.items()}
@@ -204,17 +212,19 @@ class Session:
             StrengthError: The unit needs a maximum that is not known.
         """
         if intervention.direction is not None:
-            point = HookPoint.parse(intervention.direction.hook_name)
+            alias, point = None, HookPoint.parse(intervention.direction.hook_name)
             self.model.site(point)
-            return self._resolved(intervention, None, point)
-        alias = self._alias(intervention.sae)
-        sae = self.saes[alias]
-        assert intervention.feature is not None, "an intervention has a feature or a direction"
-        sae.require(intervention.feature)
-        if intervention.condition is not None:
-            watched = self._alias(intervention.condition.sae or alias)
-            self.saes[watched].require(intervention.condition.feature)
-        return self._resolved(intervention, alias, HookPoint.parse(sae.hook_name))
+        else:
+            alias = self._alias(intervention.sae)
+            assert intervention.feature is not None, "an intervention has a feature or a direction"
+            self.saes[alias].require(intervention.feature)
+            point = HookPoint.parse(self.saes[alias].hook_name)
+        resolved = self._resolved(intervention, alias, point)
+        if intervention.condition is None:
+            return resolved
+        watched = self._alias(intervention.condition.sae or alias)
+        self.saes[watched].require(intervention.condition.feature)
+        return resolved.model_copy(update={"condition_sae": watched})
 
     def _resolved(
         self, intervention: Intervention, alias: str | None, point: HookPoint
@@ -263,8 +273,15 @@ class Session:
         """The same strength of a feature in another unit.
 
         Raises:
-            StrengthError: A unit needs a maximum that is not known.
+            FeatureError: The SAE has no such feature.
+            StrengthError: No such unit, or one that needs a maximum that is not known.
         """
+        self.saes[self._alias(sae)].require(feature)
+        for each in (unit, to):
+            if each not in UNITS:
+                raise StrengthError(f"There is no unit {each!r}. Units are {', '.join(UNITS)}.")
+        if not math.isfinite(strength):
+            raise StrengthError(f"The strength is {strength}. Give a finite number.")
         per_unit = [
             self.resolve(Intervention(feature=feature, sae=sae, strength=1.0, unit=each)).raw
             for each in (unit, to)

@@ -47,6 +47,7 @@ class Stream:
         self._began = time.perf_counter()
         self._first: float | None = None
         self._last = self._began
+        self._closed = False
 
     def __iter__(self) -> Self:
         return self
@@ -65,15 +66,18 @@ class Stream:
             self._alarm()
             raise StopIteration
         with self._lock, explain_memory():
-            self._state, step = self._decoder.step(self._state)
-        self._rows = self._state.rows
-        self._evidence = Evidence(self._decoder.plan, self._state.allowed, self._state.acted)
+            state, step = self._decoder.step(self._state)
+        self._rows = state.rows
+        self._evidence = Evidence(self._decoder.plan, state.allowed, state.acted)
+        # Another thread may have closed the stream during the step.
+        self._state = None if self._closed else state
         self._last = time.perf_counter()
         self._first = self._first or self._last
         return step
 
     def close(self) -> None:
         """End the decode and let its cache go; what was written stays in `comparison`."""
+        self._closed = True
         self._state = None
 
     @property

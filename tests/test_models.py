@@ -139,3 +139,30 @@ def test_what_is_no_dtype_is_refused(dtype, tmp_path):
     folder = tiny.tiny_model_folder(tmp_path)
     with pytest.raises(LoadError, match=f"'{dtype}' is no dtype"):
         LanguageModel.load(str(folder), dtype=dtype)
+
+
+def test_a_model_in_training_mode_is_refused():
+    from steering.errors import LoadError
+    from steering.models import LanguageModel
+
+    with pytest.raises(LoadError, match=r"training mode.*eval"):
+        LanguageModel("tiny", tiny.hf_model().train(), tiny.tokenizer())
+
+
+def test_a_model_without_a_key_value_cache_is_refused():
+    from transformers import MambaConfig, MambaForCausalLM
+
+    from steering.errors import LoadError
+    from steering.models import LanguageModel
+
+    recurrent = MambaForCausalLM(MambaConfig(vocab_size=68, hidden_size=16, num_hidden_layers=1))
+    with pytest.raises(LoadError, match="MambaForCausalLM keeps no key-value cache"):
+        LanguageModel("tiny", recurrent.eval(), tiny.tokenizer())
+
+
+def test_a_model_with_offloaded_parts_is_refused():
+    from steering.errors import LoadError
+    from steering.models import LanguageModel
+
+    with pytest.raises(LoadError, match="offloaded"):
+        LanguageModel("tiny", torch.nn.Module.to(tiny.hf_model(), "meta"), tiny.tokenizer())

@@ -417,3 +417,36 @@ def test_reading_presets_loads_no_torch():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+def test_every_kind_of_intervention_comes_back_from_its_file(session, tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    from steering.interventions import (
+        Condition,
+        Direction,
+        FeatureControl,
+        Intervention,
+        Positions,
+        RandomControl,
+        Schedule,
+    )
+    from steering.presets import load_preset, save_preset
+    from steering.presets.use import About, make_preset
+
+    path = tmp_path / "d.safetensors"
+    save_file({"d": torch.randn(tiny.D_MODEL)}, path)
+    direction = Direction(path=str(path), hook_name="blocks.1.hook_resid_post")
+    raw = {"strength": 2.0, "unit": "raw"}
+    kinds = [
+        Intervention(direction=direction, edit="add", **raw),
+        Intervention(feature=1, edit="ablate", positions=Positions(where="prompt")),
+        Intervention(feature=2, edit="scale", strength=2.0, control=RandomControl(seed=3)),
+        Intervention(feature=3, **raw, control=FeatureControl(feature=4)),
+        Intervention(feature=5, **raw, condition=Condition(feature=6, above=1.0)),
+        Intervention(feature=7, **raw, schedule=Schedule(kind="decay", tokens=4)),
+    ]
+    made = make_preset(session, kinds, About("all-kinds", "All kinds"))
+    save_preset(made, tmp_path / "presets")
+    assert load_preset("all-kinds", tmp_path / "presets") == made

@@ -111,6 +111,14 @@ def test_another_sae_has_another_fingerprint(change):
     assert tiny.sae(**change).fingerprint != tiny.sae().fingerprint
 
 
+@pytest.mark.filterwarnings("ignore:.*model_from_pretrained_kwargs")
+def test_the_fingerprint_tells_settings_apart_that_change_activations():
+    asked = {"model_from_pretrained_kwargs": {"center_writing_weights": True}}
+    assert tiny.sae(metadata=asked).fingerprint != tiny.sae().fingerprint
+    rescaled = tiny.sae("topk", rescale_acts_by_decoder_norm=True)
+    assert rescaled.fingerprint != tiny.sae("topk").fingerprint
+
+
 def test_one_changed_weight_in_a_seeded_row_changes_the_fingerprint():
     lens = tiny.lens_sae()
     from steering.sae import Sae

@@ -377,3 +377,96 @@ def test_out_of_memory_says_what_to_shrink(monkeypatch):
     monkeypatch.setattr(session.model.hf, "forward", full)
     with pytest.raises(OutOfMemoryError, match="fewer rows"):
         session.compare(PROMPT, [intervention(**STRONG)], sampling())
+
+
+def test_out_of_memory_while_loading_is_not_blamed_on_the_files(tmp_path, monkeypatch):
+    from steering.errors import OutOfMemoryError
+    from steering.session import Session
+
+    model = tiny.tiny_model_folder(tmp_path / "model")
+    sae = tiny.tiny_sae_folder(tmp_path / "sae")
+
+    def full(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr("steering.models.AutoModelForCausalLM.from_pretrained", full)
+    with pytest.raises(OutOfMemoryError, match="smaller model"):
+        Session.load(model, sae=sae)
+
+
+def test_an_edit_that_vanishes_beside_a_strong_one_is_found():
+    from steering.errors import InertSteeringError
+
+    session = tiny.session()
+    edits = [intervention(9, **STRONG), intervention(edit="add", strength=1e-30, unit="raw")]
+    with pytest.raises(InertSteeringError, match=r"feature 3: add 1e-30.*vanished in the cast"):
+        session.compare(PROMPT, edits, sampling())
+
+
+def test_a_clamp_that_its_schedule_keeps_at_zero_is_found():
+    from steering.errors import InertSteeringError
+    from steering.interventions import Positions, Schedule
+
+    session = tiny.session()
+    late = Positions(where="generated", start=8)
+    edit = intervention(**STRONG, positions=late, schedule=Schedule(kind="stop_after", tokens=2))
+    with pytest.raises(InertSteeringError, match="no token of this row"):
+        session.compare(PROMPT, [edit], sampling())
+
+
+def test_a_stream_closed_by_another_thread_in_mid_step_stays_closed():
+    session = tiny.session()
+    stream = session.stream(PROMPT, [intervention(**STRONG)], sampling())
+    step = stream._decoder.step
+
+    def closed_meanwhile(state):
+        stream.close()
+        return step(state)
+
+    object.__setattr__(stream._decoder, "step", closed_meanwhile)
+    next(stream)
+    assert list(stream) == []
+
+
+def test_two_sessions_on_one_model_share_its_lock():
+    from steering.models import LanguageModel
+
+    hf = tiny.hf_model()
+    one, other = (LanguageModel("tiny", hf, tiny.tokenizer()) for _ in range(2))
+    assert one.lock is other.lock
+    assert LanguageModel("tiny", tiny.hf_model(), tiny.tokenizer()).lock is not one.lock
+
+
+def test_a_condition_may_gate_a_plain_direction(tmp_path):
+    from safetensors.torch import save_file
+
+    from steering.interventions import Condition, Direction, Intervention
+
+    session = tiny.session()
+    path = tmp_path / "d.safetensors"
+    save_file({"d": torch.randn(tiny.D_MODEL)}, path)
+    direction = Direction(path=str(path), hook_name="blocks.1.hook_resid_post")
+    fields = {"edit": "add", "strength": 9.0, "unit": "raw"}
+    gated = Intervention(direction=direction, condition=Condition(feature=5, above=1e9), **fields)
+    row = session.compare(PROMPT, [gated], sampling()).steered
+    assert row.liveness.tokens_steered == 0
+
+
+def test_a_single_intervention_needs_no_list_and_no_sample_is_refused():
+    from steering.errors import PromptError
+
+    session = tiny.session()
+    alone = session.compare(PROMPT, intervention(**STRONG), sampling())
+    assert alone.steered.liveness.tokens_steered > 0
+    with pytest.raises(PromptError, match="at least 1"):
+        session.compare(PROMPT, [], sampling(), samples=0)
+
+
+def test_converting_a_number_that_is_none_or_an_unknown_feature_is_refused():
+    from steering.errors import FeatureError, StrengthError
+
+    session = tiny.session()
+    with pytest.raises(StrengthError, match="nan"):
+        session.convert(float("nan"), "raw", "norm", feature=3)
+    with pytest.raises(FeatureError, match="features 0 to 63"):
+        session.convert(1.0, "raw", "norm", feature=-1)
