@@ -164,5 +164,7 @@ def test_a_model_with_offloaded_parts_is_refused():
     from steering.errors import LoadError
     from steering.models import LanguageModel
 
+    offloaded = tiny.hf_model()
+    torch.nn.Module.to(offloaded, "meta")
     with pytest.raises(LoadError, match="offloaded"):
-        LanguageModel("tiny", torch.nn.Module.to(tiny.hf_model(), "meta"), tiny.tokenizer())
+        LanguageModel("tiny", offloaded, tiny.tokenizer())
