@@ -28,10 +28,15 @@ def plan_megabytes() -> Result:
         for feature in FEATURES
     ]
     plan = build_plan([[], row], {"sae": sae}, lambda _: torch.device("cpu"))
-    held: dict[int, int] = {}
-    _storages(plan, held)
     what = f"plan of {len(FEATURES)} clamps on a {D_SAE:,} × {D_MODEL:,} JumpReLU SAE"
-    return Result(what, sum(held.values()) / 1e6, "MB", 50, at_least=False)
+    return Result(what, held_bytes(plan) / 1e6, "MB", 50, at_least=False)
+
+
+def held_bytes(thing: object) -> int:
+    """Bytes of the distinct storages that an object keeps alive; a view counts as its whole."""
+    held: dict[int, int] = {}
+    _storages(thing, held)
+    return sum(held.values())
 
 
 def _storages(thing: object, held: dict[int, int]) -> None:

@@ -14,6 +14,9 @@ Chat = Sequence[Message | Mapping[str, str]]
 Prompt = str | Chat
 Variants = Intervention | Sequence[Intervention] | Mapping[str, Sequence[Intervention]]
 
+ONLY = "sae"
+"""The alias of an SAE that was given without one."""
+
 STEERED = "steered"
 """The name of a single list of interventions."""
 

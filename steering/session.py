@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from steering.bundle import BUNDLE
 from steering.calibration import PACKAGED, Calibration, calibrate
 from steering.errors import AliasError, LoadError, PromptError, StrengthError
 from steering.generation import Decoder, RowState
@@ -22,14 +23,11 @@ from steering.models import LanguageModel
 from steering.pairing import pairing_warnings, require_fit
 from steering.planner import build_plan
 from steering.records import BASELINE, Comparison, Row
-from steering.requests import Prompt, Variants, named_variants, several_prompts
+from steering.requests import ONLY, Prompt, Variants, named_variants, several_prompts
 from steering.sae import Sae
 from steering.stream import Stream
 
 SaeSource = str | Path | tuple[str, str]
-BUNDLE = Path(__file__).parent / "demo" / "bundle"
-ONLY = "sae"
-"""The alias of an SAE that was given without one."""
 
 
 class Session:

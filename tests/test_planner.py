@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.memory import held_bytes
 from tests import tiny
 from tests.test_hooks import whole
 from tests.tiny import intervention, plan_of
@@ -192,28 +193,12 @@ def test_a_direction_file_that_cannot_be_used_says_why(tmp_path):
         plan_of(session, [plain(direction_file(tmp_path, a=torch.zeros(4)))])
 
 
-def storages(thing, found=None) -> dict[int, int]:
-    """Every distinct storage that an object holds, by address, in bytes."""
-    from steering.plan import SitePlan
-
-    found = {} if found is None else found
-    if isinstance(thing, torch.Tensor):
-        found[thing.untyped_storage().data_ptr()] = thing.untyped_storage().nbytes()
-    elif isinstance(thing, tuple | list):
-        for part in thing:
-            storages(part, found)
-    elif isinstance(thing, SitePlan) or hasattr(thing, "__dataclass_fields__"):
-        storages(list(vars(thing).values()), found)
-    return found
-
-
 def test_clamping_four_features_holds_copies_and_no_view_of_the_matrices():
     session = tiny.session(d_sae=20_000)
     plan = plan_of(
         session, [intervention(f, strength=2.0, unit="raw") for f in (1, 9, 500, 19_999)]
     )
-    held = sum(storages(list(plan.sites)).values())
-    assert held < 10_000
+    assert 0 < held_bytes(plan) < 10_000
     assert session.saes["sae"].inner.W_dec.untyped_storage().nbytes() > 2_000_000
 
 

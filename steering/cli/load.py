@@ -10,13 +10,11 @@ import typer
 
 from steering.cli.parse import name_saes, parse_sae
 from steering.errors import LoadError
+from steering.requests import ONLY
 
 if TYPE_CHECKING:
     from steering.presets import Preset
     from steering.session import Session
-
-ONLY = "sae"
-"""The alias of an SAE that was given without one, as `Session` has it."""
 
 
 @dataclass(frozen=True)

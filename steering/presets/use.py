@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from steering.bundle import BUNDLE
 from steering.errors import PresetError
 from steering.interventions import Intervention, Message, Resolved, Sampling
 from steering.invalid import explain_invalid
@@ -19,8 +20,6 @@ from steering.presets import SAME_NUMBER, Preset, SaeSource, SavedSample
 if TYPE_CHECKING:
     from steering.sae import Sae
     from steering.session import Session
-
-BUNDLE = Path(__file__).parent.parent / "demo" / "bundle"
 
 Prompts = Sequence[str | Sequence[Message]]
 
