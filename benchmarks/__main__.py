@@ -9,6 +9,7 @@ from transformers.utils import logging
 
 from benchmarks.decode import decode_ratios
 from benchmarks.memory import plan_megabytes
+from benchmarks.page import page_figures
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
     table = Table(title=f"{where}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     for column in ("what", "measured", "bar", ""):
         table.add_column(column)
-    for row in (*decode_ratios(), plan_megabytes()):
+    for row in (*decode_ratios(), plan_megabytes(), *page_figures()):
         met = row.value >= row.bar if row.at_least else row.value <= row.bar
         bar = f"{'at least' if row.at_least else 'at most'} {row.bar:g}"
         table.add_row(row.what, f"{row.value:.3g} {row.unit}", bar, "met" if met else "MISSED")

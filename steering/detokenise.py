@@ -9,19 +9,19 @@ from typing import Self
 
 Decode = Callable[[Sequence[int]], str]
 
-CONTEXT = 6
-"""Tokens decoded in front, since tokenizers drop a leading space at the start of a text."""
-
 
 @dataclass(frozen=True)
 class TextSoFar:
     """The readable text of one row.
 
+    A piece is decoded behind the one before it, since tokenizers drop a leading space at the start
+    of a text; behind it whole, since a few tokens could begin in the middle of a character.
+
     Attributes:
         text: What may be shown.
         held: The end of it that could still grow into a stop string.
         ids: The tokens from which the next piece is decoded.
-        read: How many of them are in the text already.
+        read: How many of them are in the text already: the piece before, or at first the prompt.
     """
 
     ids: tuple[int, ...]
@@ -33,17 +33,18 @@ class TextSoFar:
     @classmethod
     def after(cls, prompt: Sequence[int]) -> Self:
         """An empty text behind a prompt."""
-        tail = tuple(prompt[-CONTEXT:])
-        return cls(tail, len(tail))
+        return cls(tuple(prompt), len(prompt))
 
     def push(self, token: int, decode: Decode, stop: Sequence[str]) -> Self:
         """The text with one more token."""
         ids = (*self.ids, token)
         before, whole = decode(ids[: self.read]), decode(ids)
-        if whole.endswith("\ufffd"):
+        # A token that adds nothing (a special one, say) is no context: behind it alone the next
+        # one would lose its space.
+        if len(whole) == len(before) or whole.endswith("\ufffd"):
             return replace(self, ids=ids)
-        tail = ids[-CONTEXT:]
-        grown = replace(self, ids=tail, read=len(tail))
+        chunk = ids[self.read :]
+        grown = replace(self, ids=chunk, read=len(chunk))
         return grown._show(whole[len(before) :], stop)
 
     def _show(self, piece: str, stop: Sequence[str]) -> Self:
@@ -61,6 +62,24 @@ class TextSoFar:
             return self
         rest = decode(self.ids)[len(decode(self.ids[: self.read])) :]
         return replace(self, text=self.text + self.held + rest, held="", read=len(self.ids))
+
+
+def pieces(ids: Sequence[int], decode: Decode) -> list[str]:
+    """One piece of the text for each token; a character that spans several belongs to the last."""
+    found: list[str] = []
+    before: list[int] = []
+    waiting: list[int] = []
+    for token in ids:
+        waiting.append(token)
+        whole = decode([*before, *waiting])
+        if whole.endswith("\ufffd"):
+            found.append("")
+            continue
+        found.append(whole[len(decode(before)) :])
+        before, waiting = waiting, []
+    if waiting:
+        found[-1] = decode([*before, *waiting])[len(decode(before)) :]
+    return found
 
 
 def _overlap(text: str, word: str) -> int:

@@ -1,8 +1,12 @@
 """The small file beside an SAE that says what was measured of its features."""
 
 import json
+import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from steering.errors import LoadError
 
@@ -17,6 +21,9 @@ class FeatureFacts:
     target: str | None = None
     density: float | None = None
 
+
+Key = TypeVar("Key", int, tuple[str, int])
+"""A feature of one SAE by its index, or of several by alias and index."""
 
 FEATURES_FILE = "features.json"
 FEATURES_SCHEMA = 1
@@ -41,3 +48,23 @@ def read_features_file(folder: Path) -> dict[int, FeatureFacts]:
         return {int(key): FeatureFacts(**facts) for key, facts in data["features"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LoadError(f"{path.name} in {folder.name!r} cannot be read: {error!r}.") from error
+
+
+def search_labels(facts: Mapping[Key, FeatureFacts], words: str, limit: int = 20) -> list[Key]:
+    """Features whose label or target has, for every word, one that begins with it.
+
+    Those with more of the words whole come first, then those with the higher target gain. No words
+    find every feature that has a label or a target.
+    """
+    asked = _words(words)
+    found = []
+    for key, known in facts.items():
+        own = _words(f"{known.label or ''} {known.target or ''}")
+        if own and all(any(word.startswith(start) for word in own) for start in asked):
+            gain = -math.inf if known.target_gain is None else known.target_gain
+            found.append((-len(asked & own), -gain, key))
+    return [key for _, _, key in sorted(found)[:limit]]
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))

@@ -6,11 +6,9 @@ comparison share it and differ only where steering made them differ. This module
 """
 
 import copy
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -24,7 +22,7 @@ from steering.hooks import PassRecord, steered
 from steering.interventions import Sampling
 from steering.models import EncodedPrompt, LanguageModel
 from steering.plan import SteeringPlan
-from steering.records import Finish, Liveness, NewToken, Step
+from steering.records import BASELINE, Finish, Liveness, NewToken, Step
 from steering.sampling import Draw, choose
 
 NOISE_FLOOR = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}
@@ -65,6 +63,20 @@ class RowState:
     def length(self) -> int:
         """Prompt and written tokens together."""
         return len(self.prompt.ids) + len(self.tokens)
+
+
+def start_rows(asked: Sequence[tuple[str, EncodedPrompt, int]]) -> list[RowState]:
+    """Rows of a name, prompt and seed, each beside the first baseline with its tokens and seed."""
+    baselines: dict[tuple[tuple[int, ...], int], int] = {}
+    for i, (name, prompt, seed) in enumerate(asked):
+        if name == BASELINE:
+            baselines.setdefault((prompt.ids, seed), i)
+    return [
+        RowState.start(
+            name, prompt, seed, None if name == BASELINE else baselines.get((prompt.ids, seed))
+        )
+        for name, prompt, seed in asked
+    ]
 
 
 @dataclass(frozen=True)
@@ -153,19 +165,13 @@ class Decoder:
                 position_ids=chunk.positions.clamp(min=0, max=self.model.n_ctx - 1),
                 past_key_values=cache,
                 use_cache=True,
-                **self._last_only,
+                **self.model.keep_logits(1),
             )
         return output.logits[:, -1].float(), cache, history, record
 
     @staticmethod
     def _ragged(state: DecodeState) -> bool:
         return len({len(row.prompt.ids) for row in state.rows}) > 1
-
-    @cached_property
-    def _last_only(self) -> dict[str, int]:
-        """Logits of the last token alone, where the model can leave the others out."""
-        known = inspect.signature(self.model.hf.forward).parameters
-        return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
     def _against_baseline(
         self, rows: Sequence[RowState], logprobs: Float[Tensor, "row vocab"]

@@ -15,11 +15,20 @@ Let f be a feature's activation, d its unit decoder direction and c the raw coef
 """
 
 import math
-from typing import Annotated, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_serializer,
+    model_validator,
+)
 
 Edit = Literal["add", "clamp", "floor", "cap", "scale", "ablate"]
+Effect = Literal["boost", "reduce", "none"]
 Unit = Literal["max_act", "norm", "raw"]
 UNITS: tuple[Unit, ...] = ("max_act", "norm", "raw")
 UNITLESS: frozenset[str] = frozenset({"scale", "ablate"})
@@ -37,6 +46,16 @@ Finite = Annotated[float, AfterValidator(_finite)]
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Kind(_Frozen):
+    """One of several kinds, told apart by `kind`: written out also where defaults are left out."""
+
+    kind: Any
+
+    @model_serializer(mode="wrap")
+    def _with_kind(self, serialize: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {"kind": self.kind, **serialize(self)}
 
 
 class Positions(_Frozen):
@@ -105,14 +124,14 @@ class Direction(_Frozen):
     hook_name: str
 
 
-class RandomControl(_Frozen):
+class RandomControl(Kind):
     """The same per-token coefficients along a seeded random unit vector."""
 
     kind: Literal["random"] = "random"
     seed: int = Field(default=0, ge=0, lt=2**63)
 
 
-class FeatureControl(_Frozen):
+class FeatureControl(Kind):
     """The same per-token coefficients along another feature's direction, of the same SAE."""
 
     kind: Literal["feature"] = "feature"
@@ -177,6 +196,22 @@ class Intervention(_Frozen):
     def is_neutral(self) -> bool:
         """True for an edit that changes nothing wherever it acts: add 0, scale 1, switched off."""
         return not self.enabled or (self.edit, self.strength) in {("add", 0.0), ("scale", 1.0)}
+
+    @property
+    def effect(self) -> Effect:
+        """Whether it means more of the feature or less of it; none where it changes nothing."""
+        if self.is_neutral:
+            return "none"
+        strength = self.strength or 0.0
+        more = {
+            "add": strength > 0,
+            "clamp": strength > 0,
+            "floor": True,
+            "cap": False,
+            "scale": strength > 1,
+            "ablate": False,
+        }
+        return "boost" if more[self.edit] else "reduce"
 
     @property
     def must_act(self) -> bool:

@@ -27,6 +27,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from steering.detokenise import pieces
 from steering.errors import HookNameError, LoadError, PromptError
 from steering.hook_points import HookPoint
 from steering.hub import explain_hub_failure
@@ -166,6 +167,17 @@ class LanguageModel:
         added = self.tokenizer.added_tokens_decoder.items()
         return frozenset(self.tokenizer.all_special_ids) | {i for i, t in added if t.special}
 
+    def keep_logits(self, count: int) -> dict[str, int]:
+        """What to call the model with for the logits of the last `count` tokens alone.
+
+        Empty where the model cannot leave the others out.
+        """
+        return {"logits_to_keep": count} if self._keeps_logits else {}
+
+    @cached_property
+    def _keeps_logits(self) -> bool:
+        return "logits_to_keep" in inspect.signature(self.hf.forward).parameters
+
     @property
     def has_chat_template(self) -> bool:
         """True where chats go through the tokenizer's own template."""
@@ -215,8 +227,9 @@ class LanguageModel:
             ids = [bos, *ids]
         if len(ids) + room > self.n_ctx:
             raise PromptError(
-                f"The prompt has {len(ids)} tokens, and {self.name!r} reads {self.n_ctx}, one of "
-                f"them new. Shorten it by at least {len(ids) + room - self.n_ctx} tokens."
+                f"The prompt has {len(ids)} tokens, and {self.name!r} reads {self.n_ctx}"
+                f"{', one of them new' if room else ''}. "
+                f"Shorten it by at least {len(ids) + room - self.n_ctx} tokens."
             )
         return EncodedPrompt(tuple(ids), tuple(i in self.special_ids for i in ids), text, how)
 
@@ -241,6 +254,17 @@ class LanguageModel:
             "Most templates want user and assistant turns in alternation, the user's first."
         )
 
+    def describe(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {
+            "name": self.name,
+            "d_model": self.d_model,
+            "n_layers": self.n_layers,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "chat_template": self.has_chat_template,
+        }
+
     def decode(self, ids: Sequence[int]) -> str:
         """Turn tokens into text, special tokens left out."""
         text = self.tokenizer.decode(
@@ -248,6 +272,19 @@ class LanguageModel:
         )
         assert isinstance(text, str), "one list of tokens is one text"
         return text
+
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """One readable piece for each token; those of ordinary tokens spell the decoded text.
+
+        A special token shows its name, and a character that spans tokens belongs to the last.
+        """
+        ordinary = iter(pieces([i for i in ids if i not in self.special_ids], self.decode))
+        return tuple(
+            str(self.tokenizer.convert_ids_to_tokens(i))
+            if i in self.special_ids
+            else next(ordinary)
+            for i in ids
+        )
 
 
 def _refuse_unusable(name: str, hf: PreTrainedModel) -> None:

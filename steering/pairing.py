@@ -33,7 +33,7 @@ def pairing_warnings(
     model: LanguageModel, sae: Sae, calibration: Callable[[], Calibration]
 ) -> list[str]:
     """A warning, with the figure that tells, where the SAE names another model."""
-    if sae.model_name is None or _same_model(sae.model_name, model.name):
+    if sae.model_name is None or same_model(sae.model_name, model.name):
         return []
     share = calibration().unexplained(sae)
     return [
@@ -43,7 +43,8 @@ def pairing_warnings(
     ]
 
 
-def _same_model(one: str, other: str) -> bool:
+def same_model(one: str, other: str) -> bool:
+    """Whether two names are of one model, by TransformerLens's own list of aliases."""
     return _plain(one) == _plain(other)
 
 

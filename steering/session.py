@@ -12,18 +12,30 @@ from typing import Any, Self
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from steering import reading
 from steering.bundle import BUNDLE
 from steering.calibration import PACKAGED, Calibration, calibrate
 from steering.errors import AliasError, LoadError, PromptError, StrengthError
-from steering.generation import Decoder, RowState
+from steering.features import search_labels
+from steering.generation import Decoder, start_rows
 from steering.hook_points import HookPoint
 from steering.interventions import UNITLESS, UNITS, Intervention, Resolved, Sampling, Unit
 from steering.memory import explain_memory
-from steering.models import LanguageModel
-from steering.pairing import pairing_warnings, require_fit
+from steering.models import EncodedPrompt, LanguageModel
+from steering.pairing import pairing_warnings, require_fit, same_model
 from steering.planner import build_plan
+from steering.reading import Firing, Reading
 from steering.records import BASELINE, Comparison, Row
-from steering.requests import ONLY, Prompt, Variants, named_variants, several_prompts
+from steering.requests import (
+    ONLY,
+    Prompt,
+    RowRequest,
+    Variants,
+    named_variants,
+    one_prompt,
+    require_distinct,
+    several_prompts,
+)
 from steering.sae import Sae
 from steering.stream import Stream
 
@@ -171,24 +183,54 @@ class Session:
         if samples < 1:
             raise PromptError(f"{samples} samples were asked for. Ask for at least 1.")
         sampling = sampling or Sampling()
-        variants = named_variants(interventions)
-        resolved = {name: tuple(map(self.resolve, items)) for name, items in variants.items()}
-        rows, plan_rows = [], []
-        for each in several_prompts(prompt):
-            encoded = self.model.encode(each, prepend_bos=self.prepend_bos)
-            for sample in range(samples):
-                first = len(rows) if baseline else None
-                names = [BASELINE, *resolved] if baseline else [*resolved]
-                for name in names:
-                    pair = None if name == BASELINE else first
-                    row = RowState.start(name, encoded, sampling.seed + sample, pair)
-                    rows.append((each, row))
-                    plan_rows.append(resolved.get(name, ()))
+        unsteered: dict[str, Sequence[Intervention]] = {BASELINE: ()} if baseline else {}
+        variants = unsteered | named_variants(interventions)
+        asked = [
+            (RowRequest(name, each, items), sampling.seed + sample)
+            for each in several_prompts(prompt)
+            for sample in range(samples)
+            for name, items in variants.items()
+        ]
+        return self._stream(asked, sampling, allow_inert=allow_inert)
+
+    def stream_rows(
+        self,
+        rows: Sequence[RowRequest],
+        sampling: Sampling | None = None,
+        *,
+        allow_inert: bool = False,
+    ) -> Stream:
+        """One batched decode in which each row has its own prompt; all share the seed.
+
+        The row named "baseline" is the pair of every other row whose prompt has the same tokens;
+        a row with another prompt has none, so nothing is said of a difference from it.
+
+        Raises:
+            PromptError: There is no row, or a prompt that cannot be written on.
+            AliasError: Two rows with one name.
+        """
+        require_distinct(rows)
+        sampling = sampling or Sampling()
+        asked = [(row, sampling.seed) for row in rows]
+        return self._stream(asked, sampling, allow_inert=allow_inert)
+
+    def _stream(
+        self, asked: Sequence[tuple[RowRequest, int]], sampling: Sampling, *, allow_inert: bool
+    ) -> Stream:
+        """A decode of rows with a seed each; equal interventions and prompts are read once."""
+        items = dict.fromkeys(item for row, _ in asked for item in row.interventions)
+        resolved = {item: self.resolve(item) for item in items}
+        prompts = [one_prompt(row.prompt) for row, _ in asked]
+        encoded = {prompt: self._encode(prompt) for prompt in dict.fromkeys(prompts)}
+        rows = start_rows(
+            [(row.name, encoded[p], seed) for (row, seed), p in zip(asked, prompts, strict=True)]
+        )
+        plan_rows = [tuple(resolved[item] for item in row.interventions) for row, _ in asked]
         with explain_memory():
             plan = build_plan(plan_rows, self.saes, lambda point: self.model.site(point).device)
         return Stream(
             Decoder(self.model, plan, sampling),
-            rows,
+            list(zip(prompts, rows, strict=True)),
             plan_rows,
             about=self._about(),
             warnings=self.warnings,
@@ -196,10 +238,41 @@ class Session:
             allow_inert=allow_inert,
         )
 
+    def read(self, prompt: Prompt, features: Sequence[tuple[str | None, int]]) -> Reading:
+        """What features, given by alias and index, read on each token of an unsteered text.
+
+        Raises:
+            AliasError: Which SAE is meant is not clear.
+            FeatureError: An SAE has no such feature.
+            PromptError: The text is empty, or longer than the model's context.
+        """
+        asked = [(self._alias(alias), feature) for alias, feature in features]
+        text = self._encode(prompt, room=0)
+        with self._lock, explain_memory():
+            return reading.read(self.model, self.saes, text, asked)
+
+    def strongest(self, prompt: Prompt, position: int, count: int = 10) -> tuple[Firing, ...]:
+        """The features of all SAEs that fire most on one token of an unsteered text.
+
+        Raises:
+            PromptError: The text has no such position, or cannot be read.
+        """
+        text = self._encode(prompt, room=0)
+        with self._lock, explain_memory():
+            return reading.strongest(self.model, self.saes, text, position, count)
+
+    def search(self, words: str, limit: int = 20) -> list[tuple[str, int]]:
+        """Features of all SAEs by the words of their labels, the best first: alias and index."""
+        facts = {(a, i): known for a, sae in self.saes.items() for i, known in sae.facts.items()}
+        return search_labels(facts, words, limit)
+
     @property
     def prepend_bos(self) -> bool:
         """Whether prompts begin with BOS, as the SAEs were trained."""
         return any(sae.prepend_bos for sae in self.saes.values())
+
+    def _encode(self, prompt: Prompt, *, room: int = 1) -> EncodedPrompt:
+        return self.model.encode(one_prompt(prompt), prepend_bos=self.prepend_bos, room=room)
 
     def resolve(self, intervention: Intervention) -> Resolved:
         """Turn strength and unit into the raw coefficient, with everything it rests on.
@@ -239,6 +312,10 @@ class Session:
         if unit is not None and strength is not None and unit not in UNITLESS:
             per_unit = {"max_act": "max_act", "norm": "median_norm"}.get(unit)
             raw = strength * (facts[per_unit] if per_unit else 1.0)
+            if not math.isfinite(raw):
+                raise StrengthError(
+                    f"{intervention.label()} comes to {raw}. Use a smaller strength."
+                )
         return Resolved(
             intervention=intervention, sae=alias, hook_name=point.name, raw=raw, **facts
         )
@@ -275,17 +352,33 @@ class Session:
             StrengthError: No such unit, or one that needs a maximum that is not known.
         """
         self.saes[self._alias(sae)].require(feature)
-        for each in (unit, to):
-            if each not in UNITS:
-                raise StrengthError(f"There is no unit {each!r}. Units are {', '.join(UNITS)}.")
+        _require_unit(unit)
         if not math.isfinite(strength):
             raise StrengthError(f"The strength is {strength}. Give a finite number.")
-        per_unit = [
-            self.resolve(Intervention(feature=feature, sae=sae, strength=1.0, unit=each)).raw
-            for each in (unit, to)
-        ]
-        assert per_unit[0] is not None and per_unit[1] is not None, "clamp has a raw coefficient"
-        return strength * per_unit[0] / per_unit[1]
+        asked = Intervention(feature=feature, sae=sae, strength=strength, unit=unit)
+        converted = self.in_unit(asked, to).strength
+        assert converted is not None, "clamp has a strength"
+        return converted
+
+    def in_unit(self, intervention: Intervention, unit: Unit) -> Intervention:
+        """The same intervention with its strength in another unit: the raw coefficient stays.
+
+        Raises:
+            StrengthError: No such unit, one that needs a maximum that is not known, or an edit
+                that carries none.
+        """
+        _require_unit(unit)
+        raw = self.resolve(intervention).raw
+        if raw is None:
+            raise StrengthError(
+                f"{intervention.label()} carries no unit, so it cannot be put in {unit!r}. "
+                "Choose add, clamp, floor or cap."
+            )
+        if unit == intervention.unit:
+            return intervention
+        one = self.resolve(intervention.model_copy(update={"strength": 1.0, "unit": unit})).raw
+        assert one is not None, "an edit with one unit has every unit"
+        return intervention.model_copy(update={"strength": raw / one, "unit": unit})
 
     def calibration(self, at: Sae | HookPoint) -> Calibration:
         """The stream over the calibration text at an SAE's hook, run once and kept."""
@@ -296,6 +389,28 @@ class Session:
                 found = calibrate(self.model, [point], prepend_bos=self.prepend_bos, text=text)
                 self._calibrations[point, text] = found[point]
             return self._calibrations[point, text]
+
+    def alias_of(self, neuronpedia_id: str) -> str:
+        """The loaded SAE that a Neuronpedia address names, such as `gpt2-small/8-res-jb`.
+
+        Raises:
+            AliasError: None of them is that one.
+        """
+        addresses = {alias: sae.neuronpedia_id for alias, sae in self.saes.items()}
+        for alias, address in addresses.items():
+            if address == neuronpedia_id:
+                return alias
+        # An SAE from a folder may not know its own address; it is taken where its model fits.
+        model = neuronpedia_id.partition("/")[0]
+        for alias, sae in self.saes.items() if len(self.saes) == 1 else ():
+            trained_on = sae.model_name or model
+            if sae.neuronpedia_id is None and same_model(trained_on, model):
+                return alias
+        loaded = ", ".join(f"{alias} ({address})" for alias, address in addresses.items()) or "none"
+        raise AliasError(
+            f"The address names a feature of {neuronpedia_id!r}; loaded are {loaded}. "
+            "Load that SAE with --sae, or give the feature by its number."
+        )
 
     def _alias(self, asked: str | None) -> str:
         """The alias meant; with one SAE loaded it may be left out."""
@@ -316,12 +431,9 @@ class Session:
 
     def _about(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """What a record says of the model and the SAEs."""
-        model = {
-            "name": self.model.name,
-            "d_model": self.model.d_model,
-            "n_layers": self.model.n_layers,
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-            "device": str(self.model.device),
-            "chat_template": self.model.has_chat_template,
-        }
-        return model, {alias: sae.describe() for alias, sae in self.saes.items()}
+        return self.model.describe(), {alias: sae.describe() for alias, sae in self.saes.items()}
+
+
+def _require_unit(unit: str) -> None:
+    if unit not in UNITS:
+        raise StrengthError(f"There is no unit {unit!r}. Units are {', '.join(UNITS)}.")

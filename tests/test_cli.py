@@ -248,6 +248,108 @@ def test_positions_and_paper_reach_the_edit(steer):
     assert row["liveness"]["steered_positions"] == [0, 1, 2]
 
 
+DECAY = '{"feature": 3, "strength": 9, "unit": "raw", "schedule": {"kind": "decay", "tokens": 8}}'
+
+
+def test_an_intervention_as_json_is_the_one_schema(steer):
+    from steering.interventions import Intervention
+
+    whole = json.dumps(
+        {
+            **json.loads(DECAY),
+            "edit": "add",
+            "positions": {"where": "generated"},
+            "condition": {"feature": 5, "above": 0.5},
+            "control": {"kind": "random", "seed": 2},
+        }
+    )
+    done = steer("compare", "the bridge", "-f", whole, "-f", "5:add=2raw", *SHORT, "--json")
+    first, second = json.loads(done.stdout)["rows"][1]["interventions"]
+    asked = Intervention.model_validate_json(whole).model_dump(mode="json")
+    assert {key: first[key] for key in asked} == {**asked, "sae": "sae"}
+    assert (second["feature"], second["positions"]["where"]) == (5, "all")
+
+
+@pytest.mark.parametrize(
+    ("flags", "where"),
+    [((), "generated"), (("--positions", "prompt"), "prompt"), (("--paper",), "all")],
+)
+def test_positions_of_json_are_replaced_only_where_a_flag_says_so(steer, flags, where):
+    own = json.dumps({**json.loads(DECAY), "positions": {"where": "generated"}})
+    done = steer("compare", "the bridge", "-f", f" {own} ", *SHORT, "--json", *flags)
+    edit = json.loads(done.stdout)["rows"][1]["interventions"][0]
+    assert edit["positions"]["where"] == where
+    assert edit["positions"]["first"] is ("--paper" in flags)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", ["Cannot read the intervention '{'", "Invalid JSON"]),
+        ('{"feature": 3}', ["clamp needs a strength"]),
+        ('{"feature": 3, "strenght": 1}', ["'strenght'", "did you mean 'strength'?"]),
+        ('{"feature": 3, "strength": NaN}', ["strength is nan"]),
+        ('{"feature": 64, "strength": 1}', ["Feature 64", "features 0 to 63"]),
+        ('{"feature": 3, "strength": 1, "schedule": {"kind": "slow"}}', ["schedule.kind", "slow"]),
+    ],
+)
+def test_an_intervention_as_json_that_cannot_be_read_says_why(steer, text, words):
+    done = steer("compare", "the bridge", "-f", text)
+    failed(done, *words)
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+CHAT = [
+    {"role": "system", "content": "fog"},
+    {"role": "user", "content": "are you red"},
+    {"role": "assistant", "content": "I see"},
+    {"role": "user", "content": "we walk"},
+]
+
+
+def test_messages_are_a_chat_of_several_turns(steer, tmp_path):
+    file = tmp_path / "chat.json"
+    file.write_text(json.dumps(CHAT))
+    texts = []
+    for given in (json.dumps(CHAT), f"@{file}"):
+        done = steer("compare", "--messages", given, *EDIT, *SHORT, "--json", given="piped")
+        row = json.loads(done.stdout)["rows"][1]
+        assert (row["prompt"], row["prompt_format"]) == (CHAT, "chat_template")
+        texts.append(row["text"])
+    assert texts[0] == texts[1]
+
+
+def test_messages_take_the_place_of_a_presets_prompt(steer):
+    saved(steer)
+    chat = json.dumps(CHAT)
+    other = DECAY.replace("3", "5", 1)
+    done = steer("compare", "-p", "bridge", "--messages", chat, "-f", other, *SHORT, "--json")
+    row = json.loads(done.stdout)["rows"][1]
+    assert row["prompt"] == CHAT
+    assert [each["feature"] for each in row["interventions"]] == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--messages", "[{"), ["not valid JSON", '"role": "user"']),
+        (("--messages", '{"role": "user", "content": "hi"}'), ["are a dict, not a list"]),
+        (("--messages", "[]"), ["no prompt"]),
+        (("--messages", '["hi"]'), ["Cannot read the chat"]),
+        (("--messages", '[{"role": "bot", "content": "hi"}]'), ["role is 'bot'", "'user'"]),
+        (("--messages", '[{"role": "user", "content": ""}]'), ["no message"]),
+        (("--messages", '[{"role": "user", "content": "\\ud800"}]'), ["not valid UTF-8"]),
+        (("--messages", "@none.json"), ["'none.json'", "No such file"]),
+        (("--messages", "[]", "the bridge"), ["--messages is the whole prompt"]),
+        (("--messages", "[]", "-"), ["--messages is the whole prompt"]),
+        (("--messages", "[]", "--chat"), ["--messages is the whole prompt"]),
+        (("--messages", "[]", "--system", "fog"), ["--messages is the whole prompt"]),
+    ],
+)
+def test_messages_that_cannot_be_read_say_why(steer, arguments, words):
+    failed(steer("compare", *arguments, *EDIT), *words)
+
+
 def test_an_edit_that_changed_nothing_is_an_alarm_beside_the_texts(steer):
     inert = ("compare", "the bridge", "-f", "3:add=1e-30raw", *SHORT)
     done = steer(*inert)
@@ -378,23 +480,6 @@ def test_a_pasted_address_is_looked_up_in_the_registry():
     assert source.saes == {"sae": ("gpt2-small-res-jb", "blocks.8.hook_resid_pre")}
     both = choose_source(Place("gpt2"), None, ["gpt2-small/8-res-jb", "gpt2-small/9-res-jb"])
     assert (both.model, set(both.saes)) == ("gpt2", {"8-res-jb", "9-res-jb"})
-
-
-def test_an_address_finds_its_sae_among_the_loaded_ones(bundle):
-    from steering.cli.parse import parse_feature
-    from steering.cli.run import _alias_of
-    from steering.errors import AliasError
-    from steering.session import Session
-
-    about = {"neuronpedia_id": "gpt2-small/8-res-jb"}
-    known = tiny.sae(metadata=about)
-    asked = parse_feature("neuronpedia.org/gpt2-small/8-res-jb/3")
-    other = parse_feature("neuronpedia.org/gpt2-small/9-res-jb/3")
-    session = Session(bundle.model, {"x": tiny.sae(), "y": known})
-    assert _alias_of(asked, session) == "y"
-    with pytest.raises(AliasError, match="9-res-jb"):
-        _alias_of(other, session)
-    assert _alias_of(other, bundle) == "sae"
 
 
 def test_what_a_model_writes_cannot_command_the_terminal():

@@ -100,3 +100,34 @@ def test_sampling_out_of_range_is_refused(fields):
 
     with pytest.raises(ValidationError):
         Sampling(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "effect"),
+    [
+        ({"edit": "add", "strength": 2}, "boost"),
+        ({"edit": "add", "strength": -2}, "reduce"),
+        ({"edit": "add", "strength": 0}, "none"),
+        ({"edit": "clamp", "strength": 2}, "boost"),
+        ({"edit": "clamp", "strength": 0}, "reduce"),
+        ({"edit": "clamp", "strength": -2}, "reduce"),
+        ({"edit": "floor", "strength": 2}, "boost"),
+        ({"edit": "cap", "strength": 2}, "reduce"),
+        ({"edit": "scale", "strength": 2}, "boost"),
+        ({"edit": "scale", "strength": 1}, "none"),
+        ({"edit": "scale", "strength": 0}, "reduce"),
+        ({"edit": "ablate"}, "reduce"),
+        ({"edit": "ablate", "enabled": False}, "none"),
+    ],
+)
+def test_an_edit_says_whether_it_means_more_of_its_feature_or_less(fields, effect):
+    assert intervention(feature=3, **fields).effect == effect
+
+
+def test_a_control_keeps_its_kind_where_defaults_are_left_out():
+    from steering.interventions import FeatureControl, Intervention, RandomControl
+
+    for control in (RandomControl(), RandomControl(seed=3), FeatureControl(feature=5)):
+        made = intervention(feature=3, strength=1.0, control=control)
+        assert Intervention.model_validate(made.model_dump(exclude_defaults=True)) == made
+        assert Intervention.model_validate_json(made.model_dump_json(exclude_defaults=True)) == made

@@ -168,3 +168,31 @@ def test_a_model_with_offloaded_parts_is_refused():
     torch.nn.Module.to(offloaded, "meta")
     with pytest.raises(LoadError, match="offloaded"):
         LanguageModel("tiny", offloaded, tiny.tokenizer())
+
+
+@pytest.mark.parametrize("make", [tiny.byte_level, tiny.byte_fallback, tiny.tokenizer])
+@pytest.mark.parametrize(
+    "text", ["a bad cafe", "é", "a 🌉🌉🌉🌉 b", "日本語 abc", "🌉", "bridge of fog", "\ufffd a"]
+)
+def test_the_pieces_of_ordinary_tokens_spell_the_text(make, text):
+    from steering.models import LanguageModel
+
+    lm = LanguageModel("tiny", tiny.hf_model(), make())
+    ids = lm.tokenizer.encode(text, add_special_tokens=False)
+    found = lm.pieces(ids)
+    assert len(found) == len(ids)
+    ordinary = [piece for i, piece in zip(ids, found, strict=True) if i not in lm.special_ids]
+    assert "".join(ordinary) == lm.decode(ids)
+
+
+def test_a_special_token_shows_its_name_and_splits_nothing():
+    from steering.models import LanguageModel
+
+    lm = LanguageModel("tiny", tiny.hf_model(), tiny.byte_level())
+    bridge = lm.tokenizer.encode("🌉", add_special_tokens=False)
+    found = lm.pieces([0, *bridge, 0, *bridge[:2]])
+    assert found == ("<|end|>", "", "", "", "🌉", "<|end|>", "", "\ufffd")
+
+
+def test_no_token_has_no_piece():
+    assert model().pieces([]) == ()

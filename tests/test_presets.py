@@ -450,3 +450,48 @@ def test_every_kind_of_intervention_comes_back_from_its_file(session, tmp_path):
     made = make_preset(session, kinds, About("all-kinds", "All kinds"))
     save_preset(made, tmp_path / "presets")
     assert load_preset("all-kinds", tmp_path / "presets") == made
+
+
+def test_a_deleted_preset_is_gone_and_its_name_is_free_again(own, session):
+    from steering.presets import delete_preset, list_presets, save_preset
+
+    kept = save_preset(made(session, "fog"), own)
+    path = save_preset(made(session), own)
+    assert delete_preset("bridge", own) == path
+    assert [each.path for each in list_presets(own)] == [kept]
+    assert save_preset(made(session), own) == path
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("golden", "comes with the program"),
+        ("schema", "comes with the program"),
+        ("nothing", "no preset 'nothing' of your own"),
+        ("../own/bridge", "no preset name"),
+        ("bridge.json", "no preset name"),
+        ("", "no preset name"),
+    ],
+)
+def test_only_a_persons_own_preset_is_deleted(own, packaged, session, name, words):
+    from steering.errors import PresetError
+    from steering.presets import delete_preset, save_preset
+
+    shipped = written(packaged, plain(name="golden"), "golden")
+    mine = save_preset(made(session), own)
+    for folder in (own, packaged):
+        with pytest.raises(PresetError, match=words):
+            delete_preset(name, folder)
+    assert shipped.exists()
+    assert mine.exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", {"schema_version": 2}, plain(name="other")])
+def test_a_file_that_cannot_be_read_as_the_preset_is_not_deleted(own, content):
+    from steering.errors import PresetError
+    from steering.presets import delete_preset
+
+    path = written(own, content)
+    with pytest.raises(PresetError):
+        delete_preset("bridge", own)
+    assert path.exists()

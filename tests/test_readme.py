@@ -28,12 +28,15 @@ def test_the_library_example_runs_and_steers() -> None:
     assert "Golden Gate" not in said["baseline"]
 
 
-def test_the_file_tree_names_every_room_and_no_other() -> None:
+@pytest.mark.parametrize("package", ["steering", "ui"])
+def test_the_file_tree_names_every_room_and_no_other(package: str) -> None:
     tree = next(block for block in blocks("") if block.startswith("steering/"))
-    named = {line.split()[0].rstrip("/") for line in tree.splitlines() if line.startswith("  ")}
+    branch = re.search(rf"^{package}/.*\n((?:  .*\n)*)", tree, re.MULTILINE)
+    assert branch is not None
+    named = {line.split()[0].rstrip("/") for line in branch[1].splitlines()}
     rooms = {
         path.name
-        for path in (ROOT / "steering").iterdir()
+        for path in (ROOT / package).iterdir()
         if (path.suffix == ".py" or (path / "__init__.py").is_file()) and path.name != "__init__.py"
     }
     assert named == rooms

@@ -136,6 +136,83 @@ def test_units_convert_into_each_other():
     assert session.convert(back, "max_act", "norm", feature=3) == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("to", ["max_act", "norm", "raw"])
+@pytest.mark.parametrize("unit", ["max_act", "norm", "raw"])
+def test_an_intervention_in_another_unit_comes_to_the_same_raw_coefficient(unit, to):
+    from steering.interventions import Positions
+
+    session = tiny.session()
+    own = {"max_act": 4.0, "edit": "add", "positions": Positions.paper(), "enabled": False}
+    for each in (
+        intervention(strength=-2.5, unit=unit),
+        intervention(strength=0.1, unit=unit, **own),
+    ):
+        made = session.in_unit(each, to)
+        assert made.unit == to
+        assert session.resolve(made).raw == pytest.approx(session.resolve(each).raw, rel=1e-14)
+        assert made.model_copy(update={"unit": unit, "strength": each.strength}) == each
+    assert session.in_unit(each, unit) == each
+
+
+def test_a_plain_direction_goes_into_the_units_that_it_has(tmp_path):
+    from safetensors.torch import save_file
+
+    from steering.errors import StrengthError
+    from steering.interventions import Direction
+
+    save_file({"v": torch.ones(tiny.D_MODEL)}, tmp_path / "v.safetensors")
+    place = Direction(path=str(tmp_path / "v.safetensors"), hook_name="blocks.1.hook_resid_post")
+    plain = intervention(None, direction=place, edit="add", strength=0.5, unit="norm")
+    session = tiny.session()
+    raw = session.in_unit(plain, "raw")
+    assert raw.strength is not None
+    assert raw.strength == session.resolve(plain).raw
+    assert session.in_unit(raw, "norm").strength == pytest.approx(0.5)
+    with pytest.raises(StrengthError, match="no maximum"):
+        session.in_unit(plain, "max_act")
+    of_two = plain.model_copy(update={"max_act": 2.0})
+    assert session.in_unit(of_two, "max_act").strength == pytest.approx(raw.strength / 2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "unit", "match"),
+    [
+        ({"edit": "scale", "strength": 2.0}, "raw", "carries no unit"),
+        ({"edit": "ablate"}, "norm", "carries no unit"),
+        ({"feature": 63, "strength": 1.0, "unit": "raw"}, "max_act", "never fired"),
+        ({"strength": 1e308, "unit": "norm"}, "raw", "Use a smaller strength"),
+    ],
+)
+def test_an_intervention_that_no_other_unit_can_hold_is_refused(fields, unit, match, monkeypatch):
+    from steering.calibration import Calibration
+    from steering.errors import StrengthError
+
+    def never(self, sae, feature):
+        raise StrengthError("It never fired.")
+
+    monkeypatch.setattr(Calibration, "estimate_max_act", never)
+    with pytest.raises(StrengthError, match=match):
+        tiny.session().in_unit(intervention(**fields), unit)
+
+
+def test_a_neuronpedia_address_finds_its_sae_among_the_loaded_ones():
+    from steering.errors import AliasError
+    from steering.session import Session
+
+    alone = tiny.session()
+    known = tiny.sae(metadata={"neuronpedia_id": "gpt2-small/8-res-jb"})
+    two = Session(alone.model, {"x": tiny.sae(), "y": known})
+    assert two.alias_of("gpt2-small/8-res-jb") == "y"
+    with pytest.raises(AliasError, match="9-res-jb"):
+        two.alias_of("gpt2-small/9-res-jb")
+    # One that does not know its address is taken where its model fits.
+    assert alone.alias_of("tiny/9-res-jb") == "sae"
+    with pytest.raises(AliasError, match="gpt2-small/9-res-jb"):
+        alone.alias_of("gpt2-small/9-res-jb")
+    with pytest.raises(AliasError, match="loaded are none"):
+        Session(alone.model, {}).alias_of("gpt2-small/9-res-jb")
+
+
 def test_max_act_comes_from_the_intervention_then_the_file_then_an_estimate(tmp_path):
     from steering.models import LanguageModel
     from steering.sae import Sae
@@ -333,10 +410,10 @@ def test_an_sae_of_another_model_is_used_with_a_warning_and_a_figure():
     ],
 )
 def test_names_of_one_model_are_told_to_be_one(sae_says, model):
-    from steering.pairing import _same_model
+    from steering.pairing import same_model
 
-    assert _same_model(sae_says, model)
-    assert not _same_model(sae_says, "pythia-70m")
+    assert same_model(sae_says, model)
+    assert not same_model(sae_says, "pythia-70m")
 
 
 def test_folders_load_end_to_end_and_a_loaded_model_is_not_mutated(tmp_path):
@@ -470,3 +547,74 @@ def test_converting_a_number_that_is_none_or_an_unknown_feature_is_refused():
         session.convert(float("nan"), "raw", "norm", feature=3)
     with pytest.raises(FeatureError, match="features 0 to 63"):
         session.convert(1.0, "raw", "norm", feature=-1)
+
+
+def test_a_row_with_its_own_prompt_writes_what_it_writes_alone():
+    from steering.requests import RowRequest
+
+    session = tiny.session(chat=True)
+    chat = [{"role": "system", "content": "fog"}, {"role": "user", "content": "you"}]
+    rows = [
+        RowRequest("text", "the sea", [intervention(**STRONG)]),
+        RowRequest("chat", chat, [intervention(9, **STRONG)]),
+        RowRequest("baseline", PROMPT),
+        RowRequest("same", PROMPT, [intervention(**STRONG)]),
+    ]
+    stream = session.stream_rows(rows, sampling(seed=3))
+    assert [len(step.tokens) for step in stream] == [4] * 6
+    for asked, row in zip(rows, stream.comparison.rows, strict=True):
+        alone = session.generate(asked.prompt, asked.interventions, sampling(seed=3))
+        assert (row.name, row.token_ids, row.seed) == (asked.name, alone.token_ids, 3)
+        assert row.prompt_format == ("chat_template" if asked.name == "chat" else "text")
+
+
+def test_only_rows_with_the_baselines_own_tokens_are_held_against_it():
+    from steering.interventions import Message
+    from steering.requests import RowRequest
+
+    session = tiny.session()
+    edit = [intervention(**STRONG)]
+    rows = [
+        RowRequest("other", "the sea", edit),
+        RowRequest("same tokens", [Message(role="user", content="you")], edit),
+        RowRequest("baseline", "User: you\nAssistant:"),
+    ]
+    stream = session.stream_rows(rows, sampling())
+    for _ in stream:
+        pass
+    other, same, _ = (row.liveness for row in stream.comparison.rows)
+    assert (other.first_difference, other.kl) == (None, None)
+    assert other.tokens_steered > 0
+    assert same.first_difference == 0
+
+
+def test_a_row_without_a_baseline_is_not_called_inert_by_log_probabilities():
+    from steering.errors import InertSteeringError
+    from steering.requests import RowRequest
+
+    session = tiny.session()
+    weak = [intervention(edit="add", strength=1e-5, unit="raw")]
+    for prompt, inert in (("the sea", False), (PROMPT, True)):
+        stream = session.stream_rows(
+            [RowRequest("baseline", PROMPT), RowRequest("weak", prompt, weak)], sampling()
+        )
+        if inert:
+            with pytest.raises(InertSteeringError, match="no log-probability moved"):
+                list(stream)
+        else:
+            assert len(list(stream)) == 6
+
+
+def test_rows_need_a_prompt_and_a_name_each():
+    from steering.errors import AliasError, PromptError
+    from steering.requests import RowRequest
+
+    session = tiny.session()
+    with pytest.raises(PromptError, match="no row"):
+        session.stream_rows([])
+    with pytest.raises(AliasError, match="2 rows are named 'a'"):
+        session.stream_rows([RowRequest("a", PROMPT), RowRequest("a", "the sea")])
+    with pytest.raises(AliasError, match="'baseline'"):
+        session.stream_rows([RowRequest("baseline", PROMPT, [intervention(**STRONG)])])
+    with pytest.raises(PromptError, match="empty"):
+        session.stream_rows([RowRequest("a", " ")])

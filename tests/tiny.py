@@ -57,6 +57,47 @@ def tokenizer(*, chat: bool = False) -> "PreTrainedTokenizerFast":
         return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
+def byte_level() -> "PreTrainedTokenizerFast":
+    """A byte-level BPE without merges (every byte a token), with one special token."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: i for i, token in enumerate(["<|end|>", *alphabet])}
+    core = Tokenizer(models.BPE(vocab, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>")
+
+
+def byte_fallback() -> "PreTrainedTokenizerFast":
+    """A SentencePiece-like tokenizer whose unknown characters become byte tokens."""
+    from tokenizers import Tokenizer, decoders, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<bos>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *"abcdefgh"]
+    core = Tokenizer(
+        models.BPE(
+            {token: i for i, token in enumerate(words)},
+            merges=[],
+            unk_token="<unk>",
+            byte_fallback=True,
+        )
+    )
+    core.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    core.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<bos>", unk_token="<unk>")
+
+
 def hf_model(kind: str = "llama", *, seed: int = 0, scale: float = 3.0) -> "PreTrainedModel":
     """A random model whose next-token distribution is peaked enough to be interesting."""
     import transformers

@@ -60,6 +60,7 @@ def compare(
     dtype: flag.Dtype = None,
     chat: flag.Chat = False,
     system: flag.System = None,
+    messages: flag.Messages = None,
     tokens: flag.MaxNewTokens = None,
     temperature: flag.Temperature = None,
     top_k: flag.TopK = None,
@@ -82,7 +83,10 @@ def compare(
         sampling = run.SamplingFlags(
             tokens, temperature, top_k, top_p, min_p, penalty, seed, stop, past_eos
         ).over(request.preset)
-        text = run.read_prompt(prompt, request.preset, chat=chat, system=system)
+        if messages is None:
+            text = run.read_prompt(prompt, request.preset, chat=chat, system=system)
+        else:
+            text = run.read_messages(messages, prompt, chat=chat, system=system)
         if request.preset is not None:
             say_note(run.about_preset(request.preset, text))
         ready = run.prepare(request)

@@ -20,7 +20,8 @@ Features = Annotated[
         "--feature",
         "-f",
         help="`2017=10` clamps feature 2017 at 10 × its maximum; `2017:add=0.5norm`, "
-        "`2017:scale=2`, `2017:ablate`, `alias/2017=10`, or a Neuronpedia address. Repeatable.",
+        "`2017:scale=2`, `2017:ablate`, `alias/2017=10`, a Neuronpedia address, or an intervention "
+        "as a JSON object. Repeatable.",
         rich_help_panel=_STEER,
     ),
 ]
@@ -84,6 +85,14 @@ Chat = Annotated[
     bool,
     typer.Option(
         "--chat", help="Send the prompt as a user's chat message.", rich_help_panel=_WRITE
+    ),
+]
+Messages = Annotated[
+    str | None,
+    typer.Option(
+        "--messages",
+        help='A chat as the prompt: `[{"role": "user", "content": "hi"}]`, or `@file.json`.',
+        rich_help_panel=_WRITE,
     ),
 ]
 System = Annotated[

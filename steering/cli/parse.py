@@ -1,6 +1,7 @@
 """What a person typed on the command line, parsed once into frozen values.
 
-Pure: no file but the existence of a folder is looked at, and no model, SAE or registry is loaded.
+No file is looked at but a folder's existence and the messages named with @, and no model, SAE or
+registry is loaded.
 
     2017=10                 clamp feature 2017 at 10 × its maximum
     2017                    the same: 10 is the default
@@ -9,18 +10,22 @@ Pure: no file but the existence of a folder is looked at, and no model, SAE or r
     2017:ablate             no strength
     alias/2017=10           a feature of one of several SAEs
     https://www.neuronpedia.org/gpt2-small/8-res-jb/2017=10      a pasted Neuronpedia address
+    {"feature": 2017, "strength": 10, "schedule": {"kind": "decay", "tokens": 8}}
+                            a whole intervention as JSON, with everything that its schema has
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steering.errors import AliasError, FeatureError, StrengthError
+from steering.errors import AliasError, FeatureError, PromptError, StrengthError
 
 if TYPE_CHECKING:
     from steering.interventions import Intervention, Positions
+    from steering.requests import OnePrompt
 
 DEFAULT_STRENGTH = 10.0
 """Of a feature given without an edit: what Templeton et al. 2024 clamp their features to."""
@@ -45,8 +50,9 @@ _NUMBER = re.compile(
 )
 _FORMS = (
     "Write a feature as 2017=10 (clamp at 10 × its maximum), 2017:add=0.5norm, 2017:scale=2, "
-    "2017:ablate, alias/2017=10, or a Neuronpedia address."
+    "2017:ablate, alias/2017=10, a Neuronpedia address, or an intervention as a JSON object."
 )
+_CHAT_FORM = 'Write them as [{"role": "user", "content": "hi"}], or name a file with @file.json.'
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,49 @@ def intervention_of(flag: FeatureFlag, text: str, positions: "Positions") -> "In
     except ValidationError as error:
         problem = explain_invalid(error, Intervention)
         raise StrengthError(f"Cannot use the feature {text!r}: {problem}. {_FORMS}") from error
+
+
+def parse_intervention(text: str, positions: "Positions | None") -> "Intervention":
+    """Read a `-f` that is a JSON object; positions given beside it replace its own.
+
+    Raises:
+        FeatureError: It is not valid JSON, or no intervention.
+    """
+    from pydantic import ValidationError
+
+    from steering.interventions import Intervention
+    from steering.invalid import explain_invalid
+
+    try:
+        read = Intervention.model_validate_json(text)
+    except ValidationError as error:
+        problem = explain_invalid(error, Intervention)
+        raise FeatureError(
+            f"Cannot read the intervention {text!r}: {problem}. Correct that."
+        ) from error
+    return read if positions is None else read.model_copy(update={"positions": positions})
+
+
+def parse_messages(text: str) -> "OnePrompt":
+    """Read `--messages`: a JSON list of chat messages, or `@` and the file that holds one.
+
+    Raises:
+        PromptError: The file cannot be read, or holds no such list.
+    """
+    from steering.requests import one_prompt
+
+    try:
+        json_text = Path(text[1:]).expanduser().read_text("utf-8") if text[:1] == "@" else text
+        chat = json.loads(json_text)
+    except OSError as error:
+        raise PromptError(
+            f"Cannot read the messages in {text[1:]!r}: {error.strerror}. Check the path."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise PromptError(f"The messages are not valid JSON: {error}. {_CHAT_FORM}") from error
+    if not isinstance(chat, list):
+        raise PromptError(f"The messages are a {type(chat).__name__}, not a list. {_CHAT_FORM}")
+    return one_prompt(chat)
 
 
 def parse_sae(text: str) -> SaeFlag:

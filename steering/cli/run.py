@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steering.cli.load import Place, choose_source, load_session
-from steering.cli.parse import FeatureFlag, intervention_of, parse_feature
-from steering.errors import AliasError, PromptError, SteeringError
+from steering.cli.parse import (
+    intervention_of,
+    parse_feature,
+    parse_intervention,
+    parse_messages,
+)
+from steering.errors import PromptError, SteeringError
 
 if TYPE_CHECKING:
     from steering.interventions import Intervention, Message, Positions, Sampling
@@ -39,8 +44,9 @@ class Request:
 
     wanted: Wanted
     place: Place
-    flags: tuple[FeatureFlag, ...] = ()
     interventions: "tuple[Intervention, ...]" = ()
+    addresses: tuple[str | None, ...] = ()
+    """The SAE that each names by a Neuronpedia address."""
     preset: "Preset | None" = None
 
 
@@ -98,25 +104,30 @@ def read_request(wanted: Wanted, place: Place) -> Request:
     Raises:
         SteeringError: Nothing to steer, or something that cannot be read.
     """
-    from steering.interventions import Positions
-
     if not wanted.features and wanted.preset is None:
         raise SteeringError(
             "There is nothing to steer. Give a feature, such as -f 2017=10, or a preset with "
             "--preset NAME (`steer preset list` shows them)."
         )
     positions = _positions(wanted)
-    flags = tuple(parse_feature(text) for text in wanted.features)
-    asked = [
-        intervention_of(flag, text, positions or Positions())
-        for flag, text in zip(flags, wanted.features, strict=True)
-    ]
+    asked = [_read_feature(text, positions) for text in wanted.features]
+    interventions, addresses = zip(*asked, strict=True) if asked else ((), ())
     preset = None
     if wanted.preset is not None:
         from steering.presets import load_preset
 
         preset = load_preset(wanted.preset, wanted.presets)
-    return Request(wanted, place, flags, tuple(asked), preset)
+    return Request(wanted, place, interventions, addresses, preset)
+
+
+def _read_feature(text: str, positions: "Positions | None") -> "tuple[Intervention, str | None]":
+    """What one `-f` asks, and the Neuronpedia address of the SAE that it names."""
+    if text.lstrip().startswith("{"):
+        return parse_intervention(text, positions), None
+    from steering.interventions import Positions
+
+    flag = parse_feature(text)
+    return intervention_of(flag, text, positions or Positions()), flag.neuronpedia_id
 
 
 def _positions(wanted: Wanted) -> "Positions | None":
@@ -151,6 +162,24 @@ def read_prompt(
     return as_prompt(typed, chat=chat, system=system)
 
 
+def read_messages(
+    messages: str, typed: str | None, *, chat: bool, system: str | None
+) -> "PromptValue":
+    """The chat given as messages.
+
+    Raises:
+        PromptError: It cannot be read, or another prompt is given beside it.
+    """
+    if typed is not None or chat or system is not None:
+        raise PromptError(
+            "--messages is the whole prompt. Leave PROMPT, --chat and --system out, or leave out "
+            "--messages."
+        )
+    prompt = parse_messages(messages)
+    _require_utf8(*(message.content for message in prompt if not isinstance(message, str)))
+    return prompt
+
+
 def about_preset(preset: "Preset", prompt: "PromptValue") -> str:
     """The preset's title, and which prompt is used of how many."""
     shown = prompt if isinstance(prompt, str) else prompt[-1].content
@@ -161,9 +190,7 @@ def about_preset(preset: "Preset", prompt: "PromptValue") -> str:
 
 def as_prompt(text: str, *, chat: bool, system: str | None) -> "PromptValue":
     """A text as it is, or as a user's chat message."""
-    for given in (text, system or ""):
-        if any("\ud800" <= character <= "\udfff" for character in given):
-            raise PromptError("The prompt is not valid UTF-8 text. Write it again.")
+    _require_utf8(text, system or "")
     if not chat and system is None:
         return text
     from steering.interventions import Message
@@ -172,18 +199,22 @@ def as_prompt(text: str, *, chat: bool, system: str | None) -> "PromptValue":
     return (*first, Message(role="user", content=text))
 
 
+def _require_utf8(*texts: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+        raise PromptError("The prompt is not valid UTF-8 text. Write it again.")
+
+
 def prepare(request: Request) -> Ready:
     """Load the session and bring every intervention onto its SAEs.
 
     Raises:
         SteeringError: Something cannot be loaded, or does not fit.
     """
-    addresses = [flag.neuronpedia_id for flag in request.flags if flag.neuronpedia_id]
-    source = choose_source(request.place, request.preset, list(dict.fromkeys(addresses)))
-    session = load_session(source, request.place)
+    named = [address for address in dict.fromkeys(request.addresses) if address]
+    session = load_session(choose_source(request.place, request.preset, named), request.place)
     own = [
-        each.model_copy(update={"sae": _alias_of(flag, session)}) if flag.neuronpedia_id else each
-        for flag, each in zip(request.flags, request.interventions, strict=True)
+        each.model_copy(update={"sae": session.alias_of(address)}) if address else each
+        for address, each in zip(request.addresses, request.interventions, strict=True)
     ]
     if request.preset is None:
         return Ready(session, tuple(own))
@@ -200,22 +231,6 @@ def prepare(request: Request) -> Ready:
     if positions is not None:
         kept = tuple(each.model_copy(update={"positions": positions}) for each in kept)
     return Ready(session, (*kept, *own), warnings)
-
-
-def _alias_of(flag: FeatureFlag, session: "Session") -> str:
-    """The loaded SAE that a Neuronpedia address names."""
-    addresses = {alias: sae.neuronpedia_id for alias, sae in session.saes.items()}
-    for alias, address in addresses.items():
-        if address == flag.neuronpedia_id:
-            return alias
-    if len(addresses) == 1 and None in addresses.values():
-        # An SAE from a folder may not know its own address; the person said which one to use.
-        return next(iter(addresses))
-    loaded = ", ".join(f"{alias} ({address})" for alias, address in addresses.items())
-    raise AliasError(
-        f"The address names a feature of {flag.neuronpedia_id!r}; loaded are {loaded}. "
-        "Load that SAE with --sae, or give the feature by its number."
-    )
 
 
 def written(

@@ -16,6 +16,7 @@ from steering.interventions import Message, Resolved, Sampling
 from steering.invalid import explain_invalid
 from steering.presets.files import (
     SLUG,
+    delete_file,
     find_preset,
     place_for,
     preset_names,
@@ -206,6 +207,27 @@ def require_free(name: str, folder: Path | None = None, *, overwrite: bool = Fal
                 "Choose another name, or overwrite it (--overwrite)."
             )
         _check_name(read_preset(path), path)
+    return path
+
+
+def delete_preset(name: str, folder: Path | None = None) -> Path:
+    """Delete one of a person's own presets, and say which file that was.
+
+    Args:
+        name: Its name; never a path.
+        folder: The platform's data folder if left out.
+
+    Raises:
+        PresetError: Packaged, unknown, or a file that cannot be read as this preset: it stays.
+    """
+    path = place_for(name, folder)
+    if not path.is_file():
+        raise PresetError(
+            f"There is no preset {name!r} of your own in {str(path.parent)!r}. "
+            "`steer preset list` shows those that there are."
+        )
+    _check_name(read_preset(path), path)
+    delete_file(path)
     return path
 
 

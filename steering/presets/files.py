@@ -162,6 +162,20 @@ def write_file(path: Path, text: str) -> None:
         ) from error
 
 
+def delete_file(path: Path) -> None:
+    """Delete a preset file.
+
+    Raises:
+        PresetError: The folder cannot be written.
+    """
+    try:
+        path.unlink()
+    except OSError as error:
+        raise PresetError(
+            f"Cannot delete preset file {str(path)!r}: {error.strerror}. Check its folder."
+        ) from error
+
+
 def _replace(path: Path, content: bytes) -> None:
     """Put `content` at `path` in one motion: a crash leaves the old file or the new one."""
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp")

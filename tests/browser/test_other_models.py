@@ -1,0 +1,264 @@
+"""The page over tiny models: hostile words, a model that fails, another SAE, several SAEs."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests import tiny
+from tests.browser.conftest import NewPage, finished, generate, shot, visit
+from tests.ui.serving import hooks_on, served, until
+
+HOSTILE = "<img/src=x/onerror=window.hit=1>"
+SPOKEN = "<img src=x onerror=window.hit=1>![x](http://elsewhere.test/x.png)"
+
+
+def hostile_session() -> Any:
+    """A tiny model whose words are markup, with a label that is."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    from steering.features import FeatureFacts
+    from steering.models import LanguageModel
+    from steering.session import Session
+
+    plain = tiny.tokenizer(chat=True)
+    core = json.loads(plain.backend_tokenizer.to_str())
+    vocab = core["model"]["vocab"]
+    core["model"]["vocab"] = {
+        (HOSTILE + word if word in tiny.WORDS else word): at for word, at in vocab.items()
+    }
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(core)),
+        bos_token="<bos>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        additional_special_tokens=["<turn>"],
+    )
+    tokenizer.chat_template = plain.chat_template
+    model = LanguageModel(SPOKEN, tiny.hf_model(), tokenizer)
+    sae = tiny.sae()
+    sae.__dict__["facts"] = {3: FeatureFacts(max_act=2.0, label=SPOKEN, target_gain=1.0)}
+    sae.name = SPOKEN
+    return Session(model, {"sae": sae})
+
+
+def test_markup_in_words_labels_names_and_links_stays_text(
+    new_page: NewPage, tmp_path: Path
+) -> None:
+    from steering.presets import Preset, load_preset, save_preset
+
+    presets = tmp_path / "presets"
+    made = load_preset("golden-gate").model_dump()
+    hostile = {**made, "name": "hostile", "title": SPOKEN, "description": SPOKEN}
+    save_preset(Preset.model_validate(hostile), presets)
+    (presets / "broken.json").write_text(json.dumps({"schema_version": SPOKEN}))
+    with served(hostile_session, presets) as (address, host):
+        assert host.wait(60)
+        page = new_page()
+        visit(page, f"{address}?s={SPOKEN}")
+        expect(page.locator(".toast-wrap")).to_contain_text("link")
+        expect(page.locator(".gallery")).to_contain_text(SPOKEN)
+        expect(page.locator(".badge")).to_contain_text(SPOKEN)
+        page.click(".gallery .face[data-name=hostile]")
+        expect(page.locator(".notice")).to_contain_text(SPOKEN)
+        for typed in ("3=1.5", "img"):
+            page.fill("#add input, #add textarea", typed)
+            page.click("#add button")
+            page.wait_for_timeout(300)
+        expect(page.locator(".rack .row")).to_contain_text(SPOKEN)
+        expect(page.locator("#found .found").first).to_contain_text(SPOKEN)
+        page.fill("#add input, #add textarea", SPOKEN)
+        page.click("#add button")
+        page.click(".extras .add[data-kind=system]")
+        page.fill(".extras .wide", SPOKEN)
+        texts = generate(page, f"{SPOKEN} the bridge")
+        assert HOSTILE in texts["steered"]
+        expect(page.locator(".pane.steered .summary")).to_contain_text(SPOKEN)
+        page.hover(".pane.steered .tok >> nth=2")
+        expect(page.locator("#panes-tip")).to_be_visible()
+        page.click(".pane.steered >> text=Inspect")
+        page.wait_for_selector(".heatmap .heat")
+        page.locator(".heatmap .heat").nth(2).click()
+        page.wait_for_timeout(300)
+        page.click("button[role=tab]:has-text('Export')")
+        page.wait_for_timeout(500)
+        assert page.evaluate("window.hit") is None
+        assert page.locator("img[src=x], img[src*='elsewhere']").count() == 0
+
+
+def test_a_model_that_loads_is_waited_for_and_one_that_fails_says_why(
+    new_page: NewPage, tmp_path: Path
+) -> None:
+    from steering.errors import LoadError
+
+    go_on = threading.Event()
+
+    def load() -> Any:
+        go_on.wait(60)
+        raise LoadError("There is no folder 'nowhere'. Give a Hugging Face model folder.")
+
+    with served(load, tmp_path) as (address, _):
+        page = new_page()
+        page.goto(address)
+        expect(page.locator(".notice")).to_contain_text("Loading the model")
+        expect(page.locator(".spinner")).to_be_visible()
+        shot(page, "loading")
+        go_on.set()
+        expect(page.locator(".notice.failed")).to_contain_text("There is no folder 'nowhere'")
+        page.fill("#prompt textarea", "Keep this")
+        page.click("#generate")
+        expect(page.locator(".toast-wrap")).to_contain_text("No model is loaded")
+        expect(page.locator("#prompt textarea")).to_have_value("Keep this")
+
+
+@pytest.fixture
+def other_preset(tmp_path: Path) -> Path:
+    """A presets folder with a preset of a model and an SAE in two other folders."""
+    from steering.presets import save_preset
+    from steering.presets.use import About, make_preset
+    from steering.session import Session
+
+    model = tiny.tiny_model_folder(tmp_path / "model", chat=True)
+    sae = tiny.tiny_sae_folder(tmp_path / "sae", seed=9)
+    session = Session.load(model, sae)
+    edit = tiny.intervention(7, strength=0.6, unit="norm")
+    preset = make_preset(session, [edit], About("other", "Other model"), prompts=["the bridge"])
+    save_preset(preset, tmp_path / "presets")
+    return tmp_path / "presets"
+
+
+def test_a_preset_of_another_sae_offers_to_load_it(new_page: NewPage, other_preset: Path) -> None:
+    with served(lambda: tiny.session(chat=True), other_preset) as (address, host):
+        assert host.wait(60)
+        page = new_page()
+        visit(page, address)
+        page.fill("#prompt textarea", "Keep this")
+        page.click(".gallery .face[data-name=other]")
+        expect(page.locator(".notice.offer")).to_contain_text("Load that model and SAE instead?")
+        page.click(".notice button:text-is('No')")
+        expect(page.locator(".notice.none")).to_have_count(1)
+        expect(page.locator("#prompt textarea")).to_have_value("Keep this")
+        page.click(".gallery .face[data-name=other]")
+        page.click(".notice button:text-is('Load it')")
+        expect(page.locator(".rack .row")).to_contain_text("#7")
+        expect(page.locator(".badge")).to_contain_text("/model")
+        texts = generate(page)
+        assert texts["baseline"] != texts["steered"]
+
+
+def test_a_page_of_the_model_before_is_told_so(new_page: NewPage, other_preset: Path) -> None:
+    with served(lambda: tiny.session(chat=True), other_preset) as (address, host):
+        assert host.wait(60)
+        page = new_page()
+        visit(page, address)
+        page.fill("#add input, #add textarea", "3=0.6norm")
+        page.click("#add button")
+        page.wait_for_selector(".rack .row")
+        from steering.presets import load_preset
+        from ui.shelf import loader_of
+
+        host.start(loader_of(load_preset("other", other_preset)))
+        assert host.wait(60)
+        page.fill("#prompt textarea", "the bridge")
+        page.click("#generate")
+        expect(page.locator(".toast-wrap")).to_contain_text("another SAE")
+
+
+def test_with_several_saes_each_row_names_its_own(new_page: NewPage, tmp_path: Path) -> None:
+    def load() -> Any:
+        from steering.session import Session
+
+        late = tiny.sae(hook_name="blocks.2.hook_resid_post", seed=4)
+        return Session(tiny.session(chat=True).model, {"early": tiny.sae(), "late": late})
+
+    with served(load, tmp_path) as (address, host):
+        assert host.wait(60)
+        page = new_page()
+        visit(page, address)
+        for typed in ("early/3=0.5norm", "late/3=0.5norm", "3=0.5norm"):
+            page.fill("#add input, #add textarea", typed)
+            page.click("#add button")
+            page.wait_for_timeout(300)
+        expect(page.locator(".rack .row")).to_have_count(2)
+        expect(page.locator(".rack .row").nth(0)).to_contain_text("early/#3")
+        expect(page.locator(".rack .row").nth(1)).to_contain_text("late/#3")
+        expect(page.locator(".toast-wrap")).to_contain_text("Several SAEs are loaded")
+        assert generate(page, "the bridge")["steered"]
+
+
+def test_an_edit_that_moves_nothing_is_a_red_banner(new_page: NewPage, tmp_path: Path) -> None:
+    with served(lambda: tiny.session(chat=True), tmp_path) as (address, host):
+        assert host.wait(60)
+        page = new_page()
+        visit(page, address)
+        page.fill("#add input, #add textarea", "3:add=0.0000000001raw")
+        page.click("#add button")
+        page.wait_for_selector(".rack .row")
+        texts = generate(page, "the bridge")
+        expect(page.locator(".banner.alarm")).to_contain_text("changed nothing")
+        assert texts["baseline"] == texts["steered"] != ""
+        shot(page, "alarm")
+
+
+@pytest.fixture
+def slow_tokens(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Every token takes a while; returns how many were made."""
+    from steering.generation import Decoder
+
+    step, made = Decoder.step, [0]
+
+    def slow(self: Any, state: Any) -> Any:
+        time.sleep(0.08)
+        made[0] += 1
+        return step(self, state)
+
+    monkeypatch.setattr(Decoder, "step", slow)
+    return lambda: made[0]
+
+
+def test_closing_the_tab_ends_the_decode(
+    new_page: NewPage, tmp_path: Path, slow_tokens: Callable[[], int]
+) -> None:
+    with served(lambda: tiny.session(chat=True), tmp_path) as (address, host):
+        assert host.wait(60)
+        page = new_page()
+        visit(page, address)
+        page.fill("#prompt textarea", "the bridge")
+        page.click("#generate")
+        page.wait_for_selector("#panes .tok")
+        page.close()
+        until(lambda: host.line.length == 0)
+        ended_at = slow_tokens()
+        assert ended_at < 45
+        assert hooks_on(host.session) == 0
+        time.sleep(0.4)
+        assert slow_tokens() == ended_at
+
+
+@pytest.mark.usefixtures("slow_tokens")
+def test_who_waits_sees_their_place_and_can_leave(new_page: NewPage, tmp_path: Path) -> None:
+    with served(lambda: tiny.session(chat=True), tmp_path) as (address, host):
+        assert host.wait(60)
+        first, second, third = (new_page() for _ in range(3))
+        for page in (first, second, third):
+            visit(page, address)
+            page.fill("#prompt textarea", "the bridge")
+        first.click("#generate")
+        first.wait_for_selector("#panes .tok")
+        second.click("#generate")
+        expect(second.locator("#panes .status")).to_contain_text("you are next")
+        third.click("#generate")
+        expect(third.locator("#panes .status")).to_contain_text("2 before you")
+        third.click("#stop")
+        expect(third.locator("#panes .status")).to_contain_text("Stopped")
+        first.click("#stop")
+        second.wait_for_selector("#panes .tok")
+        second.keyboard.press("Escape")
+        assert finished(second)["baseline"]
+        assert host.line.length == 0

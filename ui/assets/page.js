@@ -1,0 +1,27 @@
+() => {
+  window.playground = {
+    // The last picture's link stands in the address bar, so that a reload loses nothing.
+    address: (told) => { if (told?.address) history.replaceState(null, "", linkTo(told.address)); },
+    copyLink: async (told) => {
+      if (!told?.link) return;
+      const link = linkTo(told.link);
+      history.replaceState(null, "", link);
+      try { await navigator.clipboard.writeText(link); } catch { prompt("Copy this link:", link); }
+    },
+    download: (told) => {
+      if (!told?.text) return;
+      const address = URL.createObjectURL(new Blob([told.text], { type: "application/json" }));
+      const anchor = Object.assign(document.createElement("a"), { href: address, download: told.file });
+      anchor.click();
+      URL.revokeObjectURL(address);
+    },
+  };
+  const linkTo = (packed) => { const link = new URL(location.href); link.search = ""; link.searchParams.set("s", packed); return link.toString(); };
+  const click = (id) => document.querySelector(`#${id}`)?.click();
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "Enter") { click("generate"); event.preventDefault(); }
+    if (event.key === "Escape") click("stop");
+  });
+  // On a phone the open sidebar hides the page.
+  if (innerWidth < 768) setTimeout(() => document.querySelector(".sidebar.open .toggle-button, .sidebar-parent.open .toggle-button")?.click(), 300);
+}

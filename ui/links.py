@@ -1,0 +1,93 @@
+"""A page's state in an address: `?s=` with base64url(zlib(JSON)), versioned and bounded."""
+
+import base64
+import binascii
+import json
+import zlib
+
+from pydantic import ValidationError
+
+from steering.errors import SteeringError
+from steering.invalid import explain_invalid
+from ui.state import STATE_VERSION, PageState
+
+PARAMETER = "s"
+MOST_CHARACTERS = 16_000
+"""Servers and chat programs cut longer addresses."""
+MOST_BYTES = 1_000_000
+"""A short link can unpack to gigabytes of zeros; this much is read of it."""
+
+
+class LinkError(SteeringError, ValueError):
+    """A link cannot be made or read."""
+
+
+def write_link(state: PageState) -> str:
+    """The value of the address's `s`.
+
+    Raises:
+        LinkError: The state does not fit into an address.
+    """
+    plain = state.model_dump(mode="json", exclude_defaults=True)
+    data = json.dumps({"version": STATE_VERSION, **plain}, separators=(",", ":"))
+    packed = base64.urlsafe_b64encode(zlib.compress(data.encode(), 9)).decode().rstrip("=")
+    if len(packed) > MOST_CHARACTERS:
+        raise LinkError(
+            f"The link would take {len(packed):,} characters, and {MOST_CHARACTERS:,} are the most "
+            "that gets through. Shorten the prompt or the chat, or export a preset file."
+        )
+    return packed
+
+
+def read_link(packed: str) -> PageState:
+    """The state in an address.
+
+    Raises:
+        LinkError: Cut, of a newer version, or no link of this page.
+    """
+    data = _unpack(packed)
+    version = data.get("version")
+    if isinstance(version, int) and version > STATE_VERSION:
+        raise LinkError(
+            f"This link has version {version}, and this program reads version {STATE_VERSION}. "
+            "Update the program."
+        )
+    try:
+        return PageState.model_validate(data)
+    except ValidationError as error:
+        raise LinkError(
+            f"This link cannot be used: {explain_invalid(error, PageState)}. "
+            "Ask for a new link, or for a preset file."
+        ) from error
+
+
+def _unpack(packed: str) -> dict[str, object]:
+    broken = LinkError("This link is cut or broken. Copy it whole, or ask for a new one.")
+    if len(packed) > MOST_CHARACTERS:
+        raise broken
+    try:
+        raw = base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_", validate=True)
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(raw, MOST_BYTES)
+        data = json.loads(text) if unpacker.eof else None
+        # Half a surrogate pair passes as JSON, and then neither tokenizer nor browser takes it.
+        json.dumps(data, ensure_ascii=False).encode()
+    except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
+        raise broken from error
+    if not isinstance(data, dict):
+        raise broken
+    return data
+
+
+def require_same_saes(state: PageState, model: str, saes: dict[str, str]) -> None:
+    """Refuse a state that was made on another model or SAE: its numbers mean something else here.
+
+    Raises:
+        LinkError: The state is of another SAE.
+    """
+    foreign = [alias for alias, mark in state.saes.items() if saes.get(alias) != mark]
+    if foreign:
+        raise LinkError(
+            f"This link was made on {state.model!r} with another SAE ({foreign[0]!r}); loaded is "
+            f"{model!r}. Start the page with that model and SAE, and open the link there."
+        )

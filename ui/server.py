@@ -1,0 +1,60 @@
+"""Serves the page: the port answers first, the model is loaded behind it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+# Before gradio is imported: it reads these once, and would contact two hosts.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import gradio as gr
+from gradio.themes import Default
+
+from ui.app import build_app
+from ui.assets import page_script, style
+from ui.host import Host, Load
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MOST_WAITING = 64
+
+
+def launch_options() -> dict[str, Any]:
+    """What Gradio is told at every start."""
+    return {
+        "theme": Default(primary_hue="indigo", neutral_hue="slate"),
+        "css": style(),
+        "js": page_script(),
+        "footer_links": ["api", "settings"],
+        "ssr_mode": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "max_file_size": "1mb",
+        "quiet": True,
+        "prevent_thread_lock": True,
+    }
+
+
+def start(
+    load: Load,
+    *,
+    presets: Path | None = None,
+    host_name: str = "127.0.0.1",
+    port: int | None = None,
+    auth: tuple[str, str] | None = None,
+    share: bool = False,
+) -> tuple[gr.Blocks, Host, str]:
+    """Serve the page, then load the model in the background.
+
+    Returns:
+        The page (close it to end), its host, and its address.
+    """
+    open_to_others = share or host_name not in LOOPBACK
+    host = Host(load, presets=presets, trusted=auth is not None or not open_to_others)
+    page = build_app(host)
+    page.queue(max_size=MOST_WAITING, default_concurrency_limit=None)
+    _, address, shared = page.launch(
+        server_name=host_name, server_port=port, auth=auth, share=share, **launch_options()
+    )
+    host.start()
+    return page, host, shared or address

@@ -1,0 +1,1 @@
+"""One tab each: the plain generators and functions behind its buttons."""
