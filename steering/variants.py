@@ -11,7 +11,9 @@ from steering.interventions import Intervention, RandomControl
 
 
 def at_strength(interventions: Iterable[Intervention], factor: float) -> tuple[Intervention, ...]:
-    """Each strength times `factor`; an edit without a strength (ablate) stays as it is.
+    """Each strength times `factor`, counted from what is neutral: a `scale` of 3 is 2 away from 1.
+
+    An edit without a strength (ablate) stays as it is.
 
     Raises:
         StrengthError: A strength would not be a finite number.
@@ -22,7 +24,8 @@ def at_strength(interventions: Iterable[Intervention], factor: float) -> tuple[I
 def _times(asked: Intervention, factor: float) -> Intervention:
     if asked.strength is None:
         return asked
-    strength = asked.strength * factor
+    neutral = 1.0 if asked.edit == "scale" else 0.0
+    strength = neutral + (asked.strength - neutral) * factor
     if not math.isfinite(strength):
         raise StrengthError(
             f"{asked.label()}: {factor} times that strength is {strength}. Use a finite factor."

@@ -5,7 +5,7 @@ import pytest
 from tests.tiny import intervention
 
 
-def test_at_strength_multiplies_what_has_a_strength_and_nothing_else():
+def test_at_strength_multiplies_what_a_strength_adds_and_nothing_else():
     from steering.variants import at_strength
 
     asked = [
@@ -14,11 +14,23 @@ def test_at_strength_multiplies_what_has_a_strength_and_nothing_else():
         intervention(edit="ablate"),
     ]
     made = at_strength(asked, 0.5)
-    assert [each.strength for each in made] == [1.0, 1.5, None]
+    assert [each.strength for each in made] == [1.0, 2.0, None]
     assert [each.model_copy(update={"strength": None}) for each in made] == [
         each.model_copy(update={"strength": None}) for each in asked
     ]
     assert at_strength(asked, 1.0) == tuple(asked)
+
+
+def test_at_no_strength_every_edit_with_a_strength_is_neutral():
+    from steering.variants import at_strength
+
+    asked = [
+        intervention(edit="add", strength=2.0, unit="norm"),
+        intervention(edit="scale", strength=3.0),
+        intervention(edit="scale", strength=0.0),
+    ]
+    assert all(each.is_neutral for each in at_strength(asked, 0.0))
+    assert [each.strength for each in at_strength(asked, -1.0)] == [-2.0, -1.0, 2.0]
 
 
 @pytest.mark.parametrize("factor", [float("inf"), float("nan"), 1e308])

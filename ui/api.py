@@ -13,7 +13,8 @@ from steering.interventions import Sampling
 from steering.invalid import explain_invalid
 from steering.presets import list_presets
 from ui.host import Host
-from ui.rack import read_intervention
+from ui.rack import read_intervention, refuse_files
+from ui.state import MOST_ROWS
 from ui.tabs.steer import FRAME
 
 
@@ -33,7 +34,9 @@ def compare(
         SteeringError: Something that cannot be done as asked, or an edit that did nothing.
     """
     _require_prompt(prompt)
-    edits = [read_intervention(each) for each in interventions]
+    edits = [read_intervention(each) for each in _few(interventions)]
+    if not host.trusted:
+        refuse_files(edits)
     try:
         how = Sampling.model_validate(sampling or {})
     except ValidationError as error:
@@ -73,7 +76,13 @@ def inspect(host: Host, text: str, features: list[Any]) -> dict[str, Any]:
     Raises:
         SteeringError: An empty or too long text, or no such feature.
     """
-    return host.session.read(text, [_named(each) for each in features]).to_dict()
+    return host.session.read(text, [_named(each) for each in _few(features)]).to_dict()
+
+
+def _few(asked: list[Any]) -> list[Any]:
+    if len(asked) > MOST_ROWS:
+        raise FeatureError(f"{len(asked)} features were asked for. Ask for up to {MOST_ROWS}.")
+    return asked
 
 
 def _named(feature: object) -> tuple[str | None, int]:

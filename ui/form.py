@@ -8,16 +8,32 @@ from pydantic import ValidationError
 from steering.errors import SteeringError
 from steering.invalid import explain_invalid
 from ui import placing, sampling
-from ui.rack import interventions_of, rack_of
+from ui.host import Host
+from ui.links import require_same_saes
+from ui.rack import interventions_of, rack_of, refuse_files
 from ui.state import PageState
+from ui.tabs.steer import marks
 
 if TYPE_CHECKING:
     from steering.session import Session
 
 CHAT = "Chat"
 COMPLETION = "Completion"
-NAMES = ("made_on", "turns", "rack", "extras", "prompt", "mode", "system", "blind")
-"""The components that a state is read from, in order; those for sampling follow."""
+NAMES = ("made_on", "turns", "placed", "rack", "extras", "prompt", "mode", "system", "blind")
+"""The components that a state is read from, in order; those for sampling and placing follow."""
+
+
+def current(host: Host, values: Sequence[Any]) -> PageState:
+    """What a person set up, on what is loaded now.
+
+    Raises:
+        SteeringError: A value that cannot be used, or a page of another model or SAE.
+    """
+    state = read_form(values)
+    require_same_saes(state, host.session.model.name, marks(host))
+    if not host.trusted:
+        refuse_files(state.interventions)
+    return state
 
 
 def read_form(values: Sequence[Any]) -> PageState:
@@ -31,7 +47,10 @@ def read_form(values: Sequence[Any]) -> PageState:
         raise SteeringError(
             "No model is loaded: the line on top of the page says why. Try again when it is gone."
         )
-    interventions = interventions_of(said["rack"])
+    rest = values[len(NAMES) :]
+    how, where = rest[: len(sampling.NAMES)], rest[len(sampling.NAMES) :]
+    # A control that was just left and then Generate pressed: its own event is still on its way.
+    interventions = placing.replaced(interventions_of(said["rack"]), said["placed"], where)
     try:
         return PageState(
             **said["made_on"],
@@ -41,7 +60,7 @@ def read_form(values: Sequence[Any]) -> PageState:
             chat=said["mode"] == CHAT,
             system=said["system"] or "",
             turns=said["turns"],
-            sampling=sampling.sampling_of(*values[len(NAMES) :]),
+            sampling=sampling.sampling_of(*how),
             panes=said["extras"],
             blind=bool(said["blind"]),
         )
@@ -56,9 +75,11 @@ def fill_form(session: "Session", state: PageState) -> list[Any]:
     Raises:
         SteeringError: An intervention that this session cannot resolve.
     """
+    where = placing.values_of(state.interventions)
     return [
         {"model": state.model, "saes": state.saes},
         [turn.model_dump() for turn in state.turns],
+        where,
         rack_of(session, state.interventions, on=state.on),
         [pane.model_dump() for pane in state.panes],
         state.prompt,
@@ -66,9 +87,5 @@ def fill_form(session: "Session", state: PageState) -> list[Any]:
         state.system,
         state.blind,
         *sampling.values_of(state.sampling),
+        *where,
     ]
-
-
-def fill_placing(state: PageState) -> list[Any]:
-    """A value for each control of positions, schedule and condition."""
-    return placing.values_of(state.interventions)

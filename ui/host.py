@@ -35,6 +35,7 @@ class Host:
         presets: A person's own presets; the platform's data folder if None.
         trusted: Whether visitors may write presets and load other models: not on a shared address.
         line: Who decodes next.
+        problem: Why the last attempt to load failed; what was loaded before it stays in use.
     """
 
     def __init__(self, load: Load, *, presets: Path | None = None, trusted: bool = True) -> None:
@@ -43,7 +44,7 @@ class Host:
         self.line = Line()
         self._load = load
         self._session: Session | None = None
-        self._problem: str | None = None
+        self.problem: str | None = None
         self._began = time.monotonic()
         self._loaded = threading.Event()
         """Of the last attempt: one that was overtaken has no say any more."""
@@ -51,7 +52,7 @@ class Host:
     def start(self, load: Load | None = None) -> None:
         """Load in the background; what is there now stays in use until then."""
         self._load = load or self._load
-        self._problem = None
+        self.problem = None
         self._began = time.monotonic()
         self._loaded = threading.Event()
         attempt = (self._load, self._loaded)
@@ -62,12 +63,12 @@ class Host:
         try:
             session = load()
         except SteeringError as error:
-            problem = str(error)
+            problem = f"The model could not be loaded. {error}"
         except Exception as error:  # a bug, and yet the page must stay up and say so
             logging.getLogger(__name__).exception("loading failed")
-            problem = f"{type(error).__name__}: {error}"
+            problem = f"The model could not be loaded. {type(error).__name__}: {error}"
         if loaded is self._loaded:
-            self._session, self._problem = session or self._session, problem
+            self._session, self.problem = session or self._session, problem
         loaded.set()
 
     def wait(self, seconds: float) -> bool:
@@ -80,8 +81,8 @@ class Host:
         if not self._loaded.is_set():
             passed = time.monotonic() - self._began
             return Status("loading", f"Loading the model, {passed:.0f} s so far.")
-        if self._problem is not None:
-            return Status("failed", f"The model could not be loaded. {self._problem}")
+        if self._session is None:
+            return Status("failed", self.problem or "")
         return Status("ready", "")
 
     @property
@@ -92,5 +93,5 @@ class Host:
             LoadError: Nothing is, yet or at all.
         """
         if self._session is None:
-            raise LoadError(self._problem or "The model is still loading. Try again in a moment.")
+            raise LoadError(self.problem or "The model is still loading. Try again in a moment.")
         return self._session

@@ -43,6 +43,7 @@ class Exports:
     program: gr.Code
     curl: gr.Code
     download: gr.Button
+    refresh: gr.Button
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,24 @@ class Layout:
     sample: gr.State
     pending: gr.State
     linked: gr.State
+    placed: gr.State
+    """What the controls of placing showed last."""
     wire: gr.JSON
     """Hidden: what the browser's own script is told, such as a link to copy."""
+    row: gr.JSON
+    """Hidden: rows that the browser puts into the rack."""
 
     @property
     def form(self) -> list[Any]:
         """The components that hold a page's state, in the order of `ui.form`."""
-        first = [self.made_on, self.turns, self.rack, self.extras]
-        return [*first, self.prompt, self.mode, self.system, self.blind, *self.sampling]
+        first = [self.made_on, self.turns, self.placed, self.rack, self.extras]
+        asked = [self.prompt, self.mode, self.system, self.blind]
+        return [*first, *asked, *self.sampling, *self.placing]
+
+    @property
+    def seed(self) -> gr.Textbox:
+        """The control of the seed."""
+        return self.sampling[sampling.NAMES.index("seed")]
 
 
 def component(name: str, value: Any, **options: Any) -> gr.HTML:
@@ -128,7 +139,9 @@ def lay_out(convert: Callable[..., Any], *, writable: bool) -> Layout:
         sample=gr.State(None),
         pending=gr.State(None),
         linked=gr.State(False),
+        placed=gr.State(placing.values_of(())),
         wire=gr.JSON(visible=False),
+        row=gr.JSON(visible=False),
         **side,
         **steer,
         **inspect,
@@ -257,18 +270,21 @@ def _inspect_tab() -> dict[str, Any]:
 
 def _export_tab(tab: gr.Tab) -> Exports:
     gr.HTML(
-        "<p>The page as it stands now. Extra panes are in the script; the other forms hold the "
-        "unsteered and the steered side.</p>",
+        "<p>The page as it stood when this tab was opened. The script holds every pane; the other "
+        "forms hold the unsteered and the steered side, and in a chat both of them read the "
+        "steered side's history.</p>",
         apply_default_css=False,
         js_on_load=None,
     )
-    command = _code("Command", "shell", "command")
-    program = _code("Python", "python", "script")
-    curl = _code("curl, to this page", "shell", "curl")
-    download = gr.Button("Download as a preset file", elem_id="export-preset")
-    return Exports(tab, command, program, curl, download)
+    command = _code("Command", "shell", "command", lines=5)
+    program = _code("Python", "python", "script", lines=24)
+    curl = _code("curl, to this page", "shell", "curl", lines=6)
+    with gr.Row():
+        refresh = _small("Refresh", "export-refresh")
+        download = _small("Download as a preset file", "export-preset")
+    return Exports(tab, command, program, curl, download, refresh)
 
 
-def _code(label: str, language: Any, elem_id: str) -> gr.Code:
-    looks = {"lines": 2, "max_lines": 16, "wrap_lines": True, "interactive": False}
+def _code(label: str, language: Any, elem_id: str, *, lines: int) -> gr.Code:
+    looks = {"lines": 2, "max_lines": lines, "wrap_lines": True, "interactive": False}
     return gr.Code(label=label, language=language, elem_id=elem_id, **looks)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LONGEST = 32
 """Each waiting request takes a worker thread from time to time; Gradio has 40."""
+MOST_OF_ONE = 8
 LOOK_AGAIN = 0.1
 
 
@@ -28,6 +29,8 @@ class Ticket:
     def __init__(self, line: "Line", owner: str | None) -> None:
         self.owner = owner
         self.stopped = False
+        self.abandoned = False
+        """Nobody wants to see what it writes any more."""
         self.stream: Stream | None = None
         self._line = line
 
@@ -66,6 +69,10 @@ class Line:
         """
         ticket = Ticket(self, owner)
         with self._moved:
+            if owner is not None and len(self._of(owner)) >= MOST_OF_ONE:
+                raise LineError(
+                    f"{MOST_OF_ONE} of your requests are waiting already. Stop one of them first."
+                )
             if len(self._tickets) >= LONGEST:
                 raise LineError(f"{LONGEST} requests are waiting already. Try again in a minute.")
             self._tickets.append(ticket)
@@ -92,8 +99,17 @@ class Line:
         with self._moved:
             self._moved.wait(seconds)
 
+    def _of(self, owner: str | None) -> list[Ticket]:
+        """The requests of one browser; None is nobody's."""
+        return [each for each in self._tickets if owner is not None and each.owner == owner]
+
     def stop(self, owner: str | None) -> None:
-        """End every request of one browser; None is nobody's."""
-        for ticket in list(self._tickets):
-            if owner is not None and ticket.owner == owner:
-                ticket.stop()
+        """End every request of one browser, and let it show what was written."""
+        for ticket in self._of(owner):
+            ticket.stop()
+
+    def abandon(self, owner: str | None) -> None:
+        """End every request of one browser, and let it show nothing more."""
+        for ticket in self._of(owner):
+            ticket.abandoned = True
+            ticket.stop()

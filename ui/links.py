@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from steering.errors import SteeringError
 from steering.invalid import explain_invalid
+from ui.rack import refuse_files
 from ui.state import STATE_VERSION, PageState
 
 PARAMETER = "s"
@@ -28,6 +29,7 @@ def write_link(state: PageState) -> str:
     Raises:
         LinkError: The state does not fit into an address.
     """
+    refuse_files(state.interventions)
     plain = state.model_dump(mode="json", exclude_defaults=True)
     data = json.dumps({"version": STATE_VERSION, **plain}, separators=(",", ":"))
     packed = base64.urlsafe_b64encode(zlib.compress(data.encode(), 9)).decode().rstrip("=")
@@ -53,7 +55,9 @@ def read_link(packed: str) -> PageState:
             "Update the program."
         )
     try:
-        return PageState.model_validate(data)
+        state = PageState.model_validate(data)
+        refuse_files(state.interventions)
+        return state
     except ValidationError as error:
         raise LinkError(
             f"This link cannot be used: {explain_invalid(error, PageState)}. "
@@ -83,11 +87,15 @@ def require_same_saes(state: PageState, model: str, saes: dict[str, str]) -> Non
     """Refuse a state that was made on another model or SAE: its numbers mean something else here.
 
     Raises:
-        LinkError: The state is of another SAE.
+        LinkError: The state is of another model, or of other SAEs.
     """
-    foreign = [alias for alias, mark in state.saes.items() if saes.get(alias) != mark]
-    if foreign:
-        raise LinkError(
-            f"This link was made on {state.model!r} with another SAE ({foreign[0]!r}); loaded is "
-            f"{model!r}. Start the page with that model and SAE, and open the link there."
-        )
+    from steering.pairing import same_model
+
+    if state.saes == saes and same_model(state.model, model):
+        return
+    asked, loaded = ", ".join(state.saes) or "none", ", ".join(saes) or "none"
+    other = "with another SAE" if state.saes != saes else "another model"
+    raise LinkError(
+        f"This was made on {state.model!r} (SAEs: {asked}), {other}; loaded is {model!r} (SAEs: "
+        f"{loaded}). Reload the page to use what is loaded, or start it with that model and SAE."
+    )

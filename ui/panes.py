@@ -3,14 +3,15 @@
 Plain data for one component: the browser draws it and computes nothing.
 """
 
+import json
 import random
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from steering.interventions import RandomControl
 from steering.records import BASELINE, Comparison, Row
 from steering.requests import STEERED
 from ui.assets import script
@@ -37,7 +38,9 @@ FINISHES = {
 def empty_view(state: PageState | None = None) -> View:
     """Panes before anything is written."""
     turns = [] if state is None else [_turn(turn) for turn in state.turns]
-    return {"phase": "idle", "status": "", "turns": turns, "panes": [], "banner": None}
+    chat, blind = (False, False) if state is None else (state.chat, state.blind)
+    kept = {"turns": turns, "blind": blind, "chat": chat}
+    return {"phase": "idle", "status": "", "panes": [], "banner": None, "run": None, **kept}
 
 
 def _turn(turn: Turn) -> dict[str, Any]:
@@ -46,10 +49,19 @@ def _turn(turn: Turn) -> dict[str, Any]:
     return {"user": turn.user, "replies": replies}
 
 
+def drawn(view: View) -> str:
+    """A view as the component's value.
+
+    One string: Gradio compares the values of a stream part by part, and hundreds of tokens in lists
+    take it longer than the model takes to write them.
+    """
+    return json.dumps(view, ensure_ascii=False, separators=(",", ":"))
+
+
 def panes_component(**options: Any) -> gr.HTML:
     """The component that draws a view."""
     return gr.HTML(
-        empty_view(),
+        drawn(empty_view()),
         html_template='<div class="panes-root"></div>',
         js_on_load=script("panes.js"),
         apply_default_css=False,
@@ -66,6 +78,8 @@ class Writing:
     state: PageState
     pieces: dict[int, list[str]] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
+    run: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Tells one decode from the next: ratings are of one."""
     prompts: dict[tuple[int, ...], tuple[str, ...]] = field(default_factory=dict)
     """Spelled once: a view is drawn many times a second."""
 
@@ -100,10 +114,11 @@ class Writing:
             "status": status,
             "banner": alarm,
             "notes": [] if alarm else list(dict.fromkeys(notes)),
+            "run": self.run,
             "blind": self.state.blind,
             "chat": self.state.chat,
             "turns": [_turn(turn) for turn in self.state.turns],
-            "user": self.state.prompt if self.state.chat else None,
+            "prompt": self.state.prompt,
             "panes": panes,
         }
 
@@ -118,10 +133,12 @@ class Writing:
             "name": row.name,
             "title": TITLES.get(row.name, row.name),
             "tone": row.name if row.name in TITLES else "extra",
+            "own": "steered" if row.interventions else "unsteered",
             "summary": self._summary(row),
             "prompt": [[piece, i in steered] for i, piece in enumerate(self._spelled(row))],
             "tokens": [
-                [piece, start + i in steered, row.logprobs[i]] for i, piece in enumerate(pieces)
+                [piece, start + i in steered, round(row.logprobs[i], 4)]
+                for i, piece in enumerate(pieces)
             ],
             "evidence": [_evidence(each) for each in evidence],
             "parts_at": _parts_at(comparison.baseline, row),
@@ -142,11 +159,7 @@ class Writing:
             label_of(self.session, item.sae, item.intervention.feature)
             for item in row.interventions
         ]
-        if not asked:
-            return []
-        control = isinstance(asked[0].control, RandomControl)
-        said = summary(asked, labels)
-        return ["Along a random direction, as strongly as:", *said] if control else said
+        return summary(asked, labels)
 
 
 def _evidence(found: "TokenEvidence") -> dict[str, Any]:

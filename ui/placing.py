@@ -4,6 +4,7 @@ Rows of the rack carry these themselves; the controls write them into every row.
 """
 
 import re
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import gradio as gr
@@ -25,17 +26,35 @@ class Placing(BaseModel):
     schedule: Schedule = Schedule()
     condition: Condition | None = None
 
-    def of(self, intervention: Intervention) -> Intervention:
-        """An edit at these places; the bounds that only a preset can set stay."""
-        own = intervention.positions
-        positions = self.positions.model_copy(update={"start": own.start, "stop": own.stop})
-        return intervention.model_copy(
-            update={
-                "positions": positions,
-                "schedule": self.schedule,
-                "condition": self.condition,
-            }
-        )
+    def of(self, intervention: Intervention, only: Collection[str] = NAMES) -> Intervention:
+        """An edit at these places, or with those of them alone that `only` names.
+
+        The bounds that only a preset can set stay.
+        """
+        named = {"where", "first", "special"} & set(only)
+        moved = {name: getattr(self.positions, name) for name in named}
+        update: dict[str, Any] = {"positions": intervention.positions.model_copy(update=moved)}
+        if {"kind", "tokens"} & set(only):
+            update["schedule"] = self.schedule
+        if {"watched", "above", "on", "recent"} & set(only):
+            update["condition"] = self.condition
+        return intervention.model_copy(update=update)
+
+
+def replaced(
+    interventions: Sequence[Intervention], before: Sequence[Any], after: Sequence[Any]
+) -> tuple[Intervention, ...]:
+    """Edits with those places changed that a person changed in the controls; the others stay.
+
+    Raises:
+        SteeringError: A control's value cannot be used.
+    """
+    pairs = zip(NAMES, before, after, strict=True)
+    changed = [name for name, was, now in pairs if was != now]
+    if not changed:
+        return tuple(interventions)
+    placing = placing_of(*after)
+    return tuple(placing.of(each, changed) for each in interventions)
 
 
 def placing_of(*values: Any) -> Placing:
@@ -61,7 +80,7 @@ def _condition(said: dict[str, Any]) -> Condition | None:
     watched = (said["watched"] or "").strip()
     if not watched:
         return None
-    found = re.fullmatch(r"(?:(?P<sae>[^/\s]+)/)?#?(?P<feature>\d+)", watched)
+    found = re.fullmatch(r"(?:(?P<sae>[^/\s]+)/)?#?(?P<feature>\d{1,18})", watched)
     if found is None:
         raise FeatureError(
             f"Cannot read the watched feature {watched!r}. Write its number, such as 557, or "

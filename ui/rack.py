@@ -17,6 +17,7 @@ from steering.errors import FeatureError, StrengthError
 from steering.interventions import FeatureControl, Intervention, Positions, Unit
 from steering.invalid import explain_invalid
 from ui.assets import script
+from ui.state import MOST_ROWS
 
 if TYPE_CHECKING:
     from steering.session import Session
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 Rack = dict[str, Any]
 EMPTY: Rack = {"on": True, "rows": []}
 
-MOST_ROWS = 64
 REACH = {"max_act": (10.0, 0.05), "norm": (2.0, 0.01), "factor": (5.0, 0.05)}
 """How far a slider goes to both sides, and its step: max_act as in the study, norm twice past where
 fluency ends; `raw` goes as far as max_act does. The number box takes any number."""
@@ -77,6 +77,59 @@ def read_intervention(data: object) -> Intervention:
     except ValidationError as error:
         problem = explain_invalid(error, Intervention)
         raise StrengthError(f"A row cannot be used: {problem}. Correct it.") from error
+
+
+def require_room(rack: Rack) -> None:
+    """Raise where a rack is full.
+
+    Raises:
+        FeatureError: It holds as many rows as it can.
+    """
+    if len(interventions_of(rack)) >= MOST_ROWS:
+        raise FeatureError(f"The rack is full: it holds {MOST_ROWS} rows. Remove one first.")
+
+
+def refuse_files(interventions: Sequence[Intervention]) -> None:
+    """Raise where strangers could have a file of this machine read.
+
+    Raises:
+        FeatureError: An edit names a file.
+    """
+    if any(each.direction is not None for each in interventions):
+        raise FeatureError(
+            "A plain direction is a file of the machine that serves the page, and this request "
+            "may come from anyone. Use a feature, or a preset on a page of your own."
+        )
+
+
+def with_maxima(
+    session: "Session", interventions: Sequence[Intervention]
+) -> tuple[Intervention, ...]:
+    """The same edits, each with the maximum that its strength counts.
+
+    Another copy of the SAE may come with other maxima, and a link must not change its dose.
+    """
+    return tuple(
+        each.model_copy(update={"max_act": session.resolve(each).max_act})
+        if each.unit == "max_act"
+        else each
+        for each in interventions
+    )
+
+
+def without_known_maxima(
+    session: "Session", interventions: Sequence[Intervention]
+) -> tuple[Intervention, ...]:
+    """The same edits, without the maxima that this session knows itself."""
+
+    def known(each: Intervention) -> bool:
+        plain = each.model_copy(update={"max_act": None})
+        found = session.max_act(plain, session.resolve(each).sae, estimate=False)
+        return found is not None and found[0] == each.max_act
+
+    return tuple(
+        each.model_copy(update={"max_act": None}) if known(each) else each for each in interventions
+    )
 
 
 def rack_of(session: "Session", interventions: Sequence[Intervention], *, on: bool = True) -> Rack:
@@ -140,10 +193,8 @@ def _where(intervention: Intervention) -> str:
         said.append(f"{schedule.kind.replace('_', ' ')} {schedule.tokens}")
     if intervention.condition is not None:
         said.append(f"if #{intervention.condition.feature} > {intervention.condition.above:g}")
-    if isinstance(intervention.control, FeatureControl):
-        said.append(f"along #{intervention.control.feature}")
-    elif intervention.control is not None:
-        said.append(f"along random direction {intervention.control.seed}")
+    if intervention.control is not None:
+        said.append(_along(intervention))
     return " · ".join(said)
 
 
@@ -200,9 +251,18 @@ def summary(interventions: Sequence[Intervention], labels: Sequence[str]) -> lis
     words = {"boost": "Boost", "reduce": "Reduce"}
     return [
         f"{words[each.effect]} “{label}” ({_amount(each)})"
+        if each.control is None
+        else f"As strongly as for “{label}” ({_amount(each)}), {_along(each)}"
         for each, label in zip(interventions, labels, strict=True)
         if each.effect in words
     ]
+
+
+def _along(intervention: Intervention) -> str:
+    """What a control's edit goes along instead."""
+    if isinstance(intervention.control, FeatureControl):
+        return f"along #{intervention.control.feature}"
+    return f"along random direction {intervention.control.seed if intervention.control else 0}"
 
 
 def _amount(intervention: Intervention) -> str:

@@ -1,7 +1,7 @@
 """Presets between the page and their files: pick, import, save, delete, download, another model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,10 +19,8 @@ from steering.presets import (
 from steering.presets.use import About
 from ui.gallery import preset_of, slug_of, state_with
 from ui.host import Host, Load
-from ui.tabs.steer import sample_for
-
-if TYPE_CHECKING:
-    from ui.state import PageState
+from ui.state import PageState
+from ui.tabs.steer import made_on, sample_for
 
 
 class OtherSae(PresetError):
@@ -30,15 +28,18 @@ class OtherSae(PresetError):
 
 
 def take(name: str, folder: Path | None) -> Preset:
-    """A preset of the gallery.
+    """A preset of the gallery, by its name alone: a path is none.
 
     Raises:
         PresetError: There is none, or it cannot be read.
     """
-    return load_preset(name.removesuffix(".json"), folder)
+    listed = next((each for each in list_presets(folder) if each.name == name), None)
+    if listed is None:
+        raise PresetError(f"There is no preset {name!r} any more. Reload the page.")
+    return listed.preset or load_preset(name, folder)
 
 
-def put_on(preset: Preset, host: Host, state: "PageState") -> "PageState":
+def put_on(preset: Preset, host: Host, state: PageState) -> PageState:
     """The page's state with a preset on it.
 
     Raises:
@@ -53,7 +54,12 @@ def put_on(preset: Preset, host: Host, state: "PageState") -> "PageState":
             f"{preset.title!r} was made on the model {preset.model!r} with the SAE {names}; loaded "
             f"is {host.session.model.name!r}. Load that model and SAE instead?"
         )
-    return state_with(preset, host.session, state)
+    put = state_with(preset, host.session, state.model_copy(update=made_on(host)))
+    try:
+        return PageState.model_validate(put.model_dump())
+    except ValidationError as error:
+        problem = explain_invalid(error, PageState)
+        raise PresetError(f"{preset.title!r} does not fit on the page: {problem}.") from error
 
 
 def _place(source: Any) -> str:
@@ -109,7 +115,7 @@ def is_own(name: str, host: Host) -> bool:
     return any(each.name == name and not each.packaged for each in list_presets(host.presets))
 
 
-def save_again(name: str, state: "PageState", sample: Any, host: Host) -> str:
+def save_again(name: str, state: PageState, sample: Any, host: Host) -> str:
     """Write the page over an own preset; its name and description stay.
 
     Raises:
@@ -119,12 +125,14 @@ def save_again(name: str, state: "PageState", sample: Any, host: Host) -> str:
     before = load_preset(name, host.presets)
     about = About(name, before.title, before.description)
     preset = preset_of(state, host.session, about, sample_for(state, sample))
-    save_preset(preset, host.presets, overwrite=True)
+    others = [each for each in before.prompts if each not in preset.prompts]
+    whole = preset.model_copy(update={"prompts": (*preset.prompts, *others)})
+    save_preset(whole, host.presets, overwrite=True)
     return name
 
 
 def save_new(
-    title: str | None, description: str | None, state: "PageState", sample: Any, host: Host
+    title: str | None, description: str | None, state: PageState, sample: Any, host: Host
 ) -> str:
     """Write the page as a new preset.
 
@@ -142,7 +150,7 @@ def save_new(
     return name
 
 
-def as_file(title: str | None, state: "PageState", sample: Any, host: Host) -> dict[str, str]:
+def as_file(title: str | None, state: PageState, sample: Any, host: Host) -> dict[str, str]:
     """The page as a preset file: its name and text."""
     title = (title or "").strip() or "My preset"
     about = About(slug_of(title) or "preset", title)

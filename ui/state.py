@@ -15,7 +15,9 @@ from steering.variants import along_random, at_strength
 
 STATE_VERSION = 1
 MOST_EXTRA_PANES = 6
-Name = Annotated[str, Field(max_length=200)]
+MOST_ROWS = 64
+MOST_TURNS = 400
+Name = Annotated[str, Field(max_length=1100)]
 Text = Annotated[str, Field(max_length=100_000)]
 
 
@@ -51,12 +53,13 @@ class SystemPane(Kind):
     """No edit: the same is asked for in words, the baseline that steering has to beat."""
 
     kind: Literal["system"] = "system"
-    text: Annotated[str, Field(min_length=1, max_length=10_000)]
+    text: Annotated[str, Field(min_length=1, max_length=1000)]
 
     @property
     def title(self) -> str:
         """What the pane is called."""
-        return "Asked in words"
+        # In full, since a side's memory goes by its name; two that ask the same are the same.
+        return f"Asked in words: {self.text}"
 
 
 ExtraPane = Annotated[StrengthPane | RandomPane | SystemPane, Field(discriminator="kind")]
@@ -77,11 +80,11 @@ class PageState(_Frozen):
     saes: dict[str, str]
     """The fingerprint of each SAE, by alias."""
     on: bool = True
-    interventions: tuple[Intervention, ...] = ()
+    interventions: Annotated[tuple[Intervention, ...], Field(max_length=MOST_ROWS)] = ()
     prompt: Text = ""
     chat: bool = False
     system: Text = ""
-    turns: tuple[Turn, ...] = ()
+    turns: Annotated[tuple[Turn, ...], Field(max_length=MOST_TURNS)] = ()
     sampling: Sampling = Sampling()
     panes: Annotated[tuple[ExtraPane, ...], Field(max_length=MOST_EXTRA_PANES)] = ()
     blind: bool = False

@@ -41,9 +41,9 @@ UNITS = {
 }
 _ADDRESS = re.compile(
     r"(?:https?://)?(?:www\.)?neuronpedia\.org/"
-    r"(?P<model>[^/?#=:\s]+)/(?P<source>[^/?#=:\s]+)/(?P<feature>-?\d+)/?(?P<rest>.*)"
+    r"(?P<model>[^/?#=:\s]+)/(?P<source>[^/?#=:\s]+)/(?P<feature>-?\d{1,18})/?(?P<rest>.*)"
 )
-_PLAIN = re.compile(r"(?:(?P<alias>[^/=:\s]+)/)?(?P<feature>-?\d+)(?P<rest>.*)")
+_PLAIN = re.compile(r"(?:(?P<alias>[^/=:\s]+)/)?(?P<feature>-?\d{1,18})(?P<rest>.*)")
 _NUMBER = re.compile(
     r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?))\s*(?P<unit>.*)",
     re.IGNORECASE,

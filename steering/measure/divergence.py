@@ -5,7 +5,7 @@ since every mask, schedule and condition counts absolute positions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,8 @@ from steering.planner import build_plan
 from steering.records import BASELINE, Comparison, Row
 from steering.session import Session
 
+MOST_NUMBERS = 2**28
+"""Logits held at once: 1 GB in float32, 1,000 tokens of a vocabulary of 128,000."""
 PART = 32
 """Positions rated at once: in float32 each takes two numbers for every word of the vocabulary."""
 
@@ -54,8 +56,9 @@ def token_evidence(
 ) -> tuple[tuple[TokenEvidence, ...], ...]:
     """Rate every written token of every row on both sides.
 
-    The baseline's text is held against the first steered row with its prompt; a row that nothing
-    steers has the same numbers on both sides.
+    The baseline's text is held against the first steered row with its prompt. A row with nothing to
+    be held against has no evidence; a long one has it for its first tokens, as many as MOST_NUMBERS
+    allow.
 
     Args:
         session: The one that made the comparison.
@@ -93,7 +96,9 @@ def _held_against(row: Row, rows: Sequence[Row]) -> tuple[Resolved, ...]:
 def _rated(
     session: Session, row: Row, edits: Sequence[Resolved], top: int
 ) -> tuple[TokenEvidence, ...]:
-    if not row.token_ids:
+    most = MOST_NUMBERS // (2 * session.model.hf.config.get_text_config().vocab_size)
+    row = replace(row, token_ids=row.token_ids[: max(1, most)])
+    if not row.token_ids or not edits:
         return ()
     # One row where nothing differs: two equal rows of a batch agree only up to their kernels.
     sides = [(), tuple(edits)] if any(item.intervention.enabled for item in edits) else [()]

@@ -197,7 +197,7 @@ def test_a_preset_goes_out_as_a_file_and_comes_in_again(page: Page, tmp_path: Pa
 BAD_FILES = {
     "cut": ("{", "not valid JSON"),
     "newer": ('{"schema_version": 99}', "Update the program"),
-    "incomplete": ('{"schema_version": 1, "name": "x"}', "name"),
+    "incomplete": ('{"schema_version": 1, "name": "x"}', "title is missing"),
     "large": ("x" * 1_010_000, "larger than 1 MB"),
     "huge": ("x" * 3_000_000, "maximum allowed size"),
 }
@@ -320,7 +320,7 @@ def test_extra_panes_show_other_strengths_a_control_and_words(page: Page) -> Non
         "steered",
         "Steered × 2",
         "Random direction 0",
-        "Asked in words",
+        "Asked in words: Talk about the Golden Gate Bridge in every answer.",
     ]
     assert "Golden Gate" not in texts["Random direction 0"]
 

@@ -106,11 +106,13 @@ def test_alternatives_are_the_likeliest_tokens_of_each_side():
     assert all(text.startswith(" ") for text in ordinary), "a word shows the space before it"
 
 
-def test_a_row_that_nothing_steers_has_the_same_numbers_on_both_sides():
+def test_edits_that_are_switched_off_have_the_same_numbers_on_both_sides():
     session = tiny.session()
     off = intervention(**STRONG, enabled=False)
     made = session.compare(PROMPT, {"empty": [], "off": [off]}, sampling())
-    for row in evidence(session, made):
+    baseline, empty, switched_off = evidence(session, made)
+    assert (len(baseline), len(empty), len(switched_off)) == (8, 0, 8)
+    for row in (baseline, switched_off):
         for token in row:
             assert token.baseline == token.steered
             assert token.baseline_top == token.steered_top
@@ -132,6 +134,34 @@ def test_the_baseline_is_held_against_the_first_steered_row_with_its_prompt():
     list(stream)
     _, baseline, _, one, _ = evidence(session, stream.comparison)
     assert baseline[0].steered_top == one[0].steered_top
+
+
+def test_a_row_with_nothing_to_be_held_against_has_no_evidence():
+    from steering.requests import RowRequest
+
+    session = tiny.session()
+    rows = [
+        RowRequest("baseline", PROMPT),
+        RowRequest("words", "the sea"),
+        RowRequest("steered", "the sea", [intervention(**STRONG)]),
+    ]
+    stream = session.stream_rows(rows, sampling(max_new_tokens=3))
+    list(stream)
+    assert [len(row) for row in evidence(session, stream.comparison)] == [0, 0, 3]
+
+
+def test_of_a_long_text_the_first_tokens_are_rated(monkeypatch):
+    session = tiny.session()
+    made = session.compare(PROMPT, [intervention(**STRONG)], sampling())
+    whole = evidence(session, made)
+    vocab = session.model.hf.config.vocab_size
+    for numbers, rated in ((3 * 2 * vocab, 3), (4 * 2 * vocab - 1, 3), (1, 1), (99 * vocab, 8)):
+        monkeypatch.setattr("steering.measure.divergence.MOST_NUMBERS", numbers)
+        for row, all_of_it in zip(evidence(session, made), whole, strict=True):
+            assert len(row) == rated
+            for some, same in zip(row, all_of_it, strict=False):
+                assert some.baseline == pytest.approx(same.baseline, abs=1e-5)
+                assert some.steered == pytest.approx(same.steered, abs=1e-5)
 
 
 def test_a_row_that_fills_the_context_and_one_that_wrote_nothing_are_rated():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests import tiny
 
 if TYPE_CHECKING:
+    from steering.interventions import Intervention
     from steering.records import Comparison
     from steering.session import Session
     from ui.host import Host
@@ -39,6 +40,14 @@ def state(host: "Host", *features: int, **fields: Any) -> "PageState":
     how = {"prompt": PROMPT, "sampling": Sampling(max_new_tokens=6, stop_at_eos=False)}
     made = {"model": host.session.model.name, "saes": marks(host), "interventions": edits}
     return PageState(**{**made, **how, **fields})
+
+
+def plain_direction() -> "Intervention":
+    """An edit along a direction from a file."""
+    from steering.interventions import Direction
+
+    place = Direction(path="/x/v.safetensors", tensor="v", hook_name="blocks.1.hook_resid_post")
+    return tiny.intervention(None, direction=place, edit="add", strength=1.0, unit="raw")
 
 
 def last(host: "Host", state: "PageState") -> "Frame":

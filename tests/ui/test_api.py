@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.tiny import intervention
-from tests.ui.pages import PROMPT, STRONG, host
+from tests.ui.pages import PROMPT, STRONG, host, plain_direction
 
 EDIT = {"feature": 3, **STRONG}
 SHORT = {"max_new_tokens": 6, "stop_at_eos": False}
@@ -109,3 +109,27 @@ def test_presets_are_listed_as_their_files_hold_them(tmp_path):
     assert "broken" not in {each["name"] for each in listed}
     for each in listed:
         Preset.model_validate(each)
+
+
+def test_more_features_than_a_page_holds_are_refused():
+    from steering.errors import FeatureError
+    from ui.api import inspect
+    from ui.state import MOST_ROWS
+
+    page, words = host(), f"{MOST_ROWS + 1} features were asked for. Ask for up to {MOST_ROWS}"
+    assert len(inspect(page, PROMPT, list(range(MOST_ROWS)))["traces"]) == MOST_ROWS
+    with pytest.raises(FeatureError, match=words):
+        inspect(page, PROMPT, [3] * (MOST_ROWS + 1))
+    with pytest.raises(FeatureError, match=words):
+        last(page, PROMPT, [EDIT] * (MOST_ROWS + 1), SHORT)
+
+
+def test_a_plain_direction_is_read_for_nobody_but_the_owner_of_the_machine():
+    from steering.errors import FeatureError, LoadError
+
+    page, edit = host(), plain_direction().model_dump(mode="json")
+    with pytest.raises(LoadError, match="Cannot read a direction"):
+        last(page, PROMPT, [edit], SHORT)
+    page.trusted = False
+    with pytest.raises(FeatureError, match="may come from anyone"):
+        last(page, PROMPT, [edit], SHORT)

@@ -49,6 +49,7 @@ def test_what_went_wrong_is_said_in_words_and_a_bug_by_its_name():
         assert made.wait(5)
         assert made.status.phase == "failed"
         assert words in made.status.note
+        assert made.problem == made.status.note
         with pytest.raises(LoadError, match=words):
             _ = made.session
 
@@ -66,10 +67,11 @@ def test_what_is_loaded_stays_until_another_is_and_where_that_fails():
     assert made.wait(5)
     made.start(refused)
     assert made.wait(5)
-    assert (made.status.phase, made.session) == ("failed", first)
+    assert (made.status.phase, made.session) == ("ready", first)
+    assert made.problem == "The model could not be loaded. Gone."
     made.start(lambda: second)
     assert made.wait(5)
-    assert (made.status.phase, made.session) == ("ready", second)
+    assert (made.status.phase, made.session, made.problem) == ("ready", second, None)
 
 
 def test_an_attempt_that_was_overtaken_has_no_say():

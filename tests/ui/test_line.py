@@ -104,8 +104,37 @@ def test_a_full_line_says_so():
     queue = line()
     with ExitStack() as places:
         for _ in range(LONGEST):
-            places.enter_context(queue.ticket("a"))
+            places.enter_context(queue.ticket(None))
         with pytest.raises(LineError, match=f"{LONGEST} requests"), queue.ticket("b"):
             pass
     with queue.ticket("b") as ticket:
         assert list(ticket.waiting()) == []
+
+
+def test_nobody_takes_the_whole_line():
+    from contextlib import ExitStack
+
+    from ui.line import MOST_OF_ONE, LineError
+
+    queue = line()
+    with ExitStack() as places:
+        for _ in range(MOST_OF_ONE):
+            places.enter_context(queue.ticket("a"))
+        with pytest.raises(LineError, match=f"{MOST_OF_ONE} of your requests"), queue.ticket("a"):
+            pass
+        with queue.ticket("b"), queue.ticket(None):
+            assert queue.length == MOST_OF_ONE + 2
+    with queue.ticket("a") as ticket:
+        assert list(ticket.waiting()) == []
+
+
+def test_a_request_that_was_abandoned_is_stopped_too_and_nobody_else_s_is():
+    queue, stream = line(), Stream()
+    with queue.ticket("a") as mine, queue.ticket("b") as other, queue.ticket(None) as program:
+        mine.carry(stream)  # type: ignore[arg-type]
+        queue.abandon(None)
+        queue.abandon("a")
+        assert (mine.abandoned, mine.stopped, stream.closed) == (True, True, True)
+        for each in (other, program):
+            assert not each.abandoned
+            assert not each.stopped

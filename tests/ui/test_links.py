@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from tests.tiny import intervention
-from tests.ui.pages import turns
+from tests.ui.pages import plain_direction, turns
 
 
 def page(**fields):
@@ -27,7 +27,6 @@ def full():
     """A state in which nothing has its default."""
     from steering.interventions import (
         Condition,
-        Direction,
         FeatureControl,
         Positions,
         RandomControl,
@@ -40,14 +39,13 @@ def full():
         "schedule": Schedule(kind="decay", tokens=8),
         "condition": Condition(feature=7, sae="sae", above=0.25, on="prompt", tokens=3),
     }
-    place = Direction(path="/x/v.safetensors", tensor="v", hook_name="blocks.1.hook_resid_post")
     return page(
         on=False,
         interventions=[
             intervention(3, sae="sae", strength=1 / 3, unit="raw", max_act=4.5, **where),
             intervention(4, edit="scale", strength=0.0, control=RandomControl(), enabled=False),
             intervention(5, edit="ablate", control=FeatureControl(feature=6)),
-            intervention(None, direction=place, edit="add", strength=-1e-12, unit="norm"),
+            intervention(8, edit="add", strength=-1e-12, unit="norm"),
         ],
         prompt="“日本語” 🌉 <img src=x onerror=1>\n\t\0",
         chat=True,
@@ -74,6 +72,17 @@ def test_a_link_brings_every_state_back():
 
     for state in (page(), full(), page(panes=[{"kind": "strength", "factor": -0.1}])):
         assert read_link(write_link(state)) == state
+
+
+def test_a_plain_direction_is_a_file_and_goes_through_no_link():
+    from steering.errors import FeatureError
+    from ui.links import read_link, write_link
+
+    asked = page(interventions=[plain_direction()])
+    with pytest.raises(FeatureError, match="file of the machine"):
+        write_link(asked)
+    with pytest.raises(FeatureError, match="file of the machine"):
+        read_link(packed(asked.model_dump(mode="json")))
 
 
 def test_a_link_needs_no_escaping_in_an_address():
@@ -193,11 +202,14 @@ def test_a_damaged_link_raises_nothing_but_a_link_error(seed):
                 assert str(error).startswith("This link")
 
 
-def test_a_link_of_another_sae_is_refused():
+def test_a_link_is_for_exactly_the_same_model_and_saes():
     from ui.links import LinkError, require_same_saes
 
-    state = page()
-    require_same_saes(state, "gpt2", {"sae": "0123456789abcdef", "more": "x"})
-    for loaded in ({"sae": "other"}, {}):
-        with pytest.raises(LinkError, match="'gpt2' with another SAE"):
-            require_same_saes(state, "pythia", loaded)
+    saes = {"sae": "0123456789abcdef"}
+    for name in ("gpt2", "gpt2-small", "openai-community/gpt2"):
+        require_same_saes(page(), name, saes)
+    for loaded in ({"sae": "other"}, {}, {"res": saes["sae"]}, {**saes, "more": "x"}):
+        with pytest.raises(LinkError, match="with another SAE"):
+            require_same_saes(page(), "gpt2", loaded)
+    with pytest.raises(LinkError, match="another model; loaded is 'pythia'"):
+        require_same_saes(page(), "pythia", saes)

@@ -38,7 +38,9 @@ def test_the_steered_side_says_what_it_is_pushed_to_and_that_it_was():
     assert "hook fired 6 times" in shown["steered"]["liveness"]
     assert "KL" in shown["steered"]["liveness"]
     assert shown["steered"]["meter"]["ratio"] > 0
-    assert shown["Random direction 2"]["summary"][0].startswith("Along a random direction")
+    (line,) = shown["Random direction 2"]["summary"]
+    assert line.startswith("As strongly as for")
+    assert line.endswith("along random direction 2")
     assert [pane["tone"] for pane in shown.values()] == ["baseline", "steered", "extra"]
 
 
@@ -61,7 +63,17 @@ def test_where_two_texts_part_is_marked_only_behind_one_prompt():
     assert shown["steered"]["parts_at"] == first
     assert shown["baseline"]["parts_at"] is None
     assert words.prompt_ids != base.prompt_ids
-    assert shown["Asked in words"]["parts_at"] is None
+    assert shown["Asked in words: fog"]["parts_at"] is None
+
+
+def test_a_pane_says_whose_numbers_are_its_own_and_which_decode_it_is_of():
+    page = host()
+    asked = state(page, 3, panes=[{"kind": "random"}, {"kind": "system", "text": "fog"}])
+    views = [last(page, asked).view for _ in range(2)]
+    own = [pane["own"] for pane in views[0]["panes"]]
+    assert own == ["unsteered", "steered", "steered", "unsteered"]
+    assert views[0]["prompt"] == asked.prompt
+    assert views[0]["run"] != views[1]["run"]
 
 
 def test_how_a_text_ended_is_said():
@@ -100,8 +112,20 @@ def test_a_prompt_is_spelled_once_for_all_frames(monkeypatch):
 def test_the_panes_wait_with_the_turns_so_far():
     from ui.panes import empty_view
 
-    asked = state(host(tiny.session()), 3, turns=turns(("u", {"baseline": "b", "steered": "s"})))
+    said = turns(("u", {"baseline": "b", "steered": "s"}))
+    asked = state(host(tiny.session()), 3, chat=True, turns=said)
     assert empty_view()["turns"] == []
     assert empty_view(asked)["turns"] == [
         {"user": "u", "replies": {"Unsteered": "b", "Steered": "s"}}
     ]
+
+
+def test_the_panes_wait_blind_and_in_a_chat_where_the_page_does():
+    from ui.panes import empty_view
+
+    page, said = host(tiny.session()), turns(("u", {"baseline": "b"}))
+    for blind in (False, True):
+        view = empty_view(state(page, 3, chat=True, turns=said, blind=blind))
+        assert (view["blind"], view["chat"]) == (blind, True)
+    for view in (empty_view(), empty_view(state(page, 3))):
+        assert (view["blind"], view["chat"], view["run"]) == (False, False, None)

@@ -90,3 +90,51 @@ def test_a_control_out_of_range_is_refused_in_words(at, value):
     values[5], values[at] = "3", value
     with pytest.raises(StrengthError, match="Cannot steer there"):
         placing_of(*values)
+
+
+def apart():
+    """Two edits at different places."""
+    return (
+        intervention(strength=1.0, positions={"where": "prompt", "start": 2}),
+        intervention(
+            4,
+            strength=1.0,
+            positions={"first": True},
+            schedule={"kind": "decay", "tokens": 3},
+            condition={"feature": 7},
+        ),
+    )
+
+
+def test_controls_that_nobody_touched_write_nothing():
+    from ui.placing import replaced, values_of
+
+    shown = values_of(apart())
+    assert replaced(apart(), shown, shown) == apart()
+    shown[4] = 0
+    assert replaced(apart(), shown, shown) == apart()
+
+
+def test_only_what_a_person_changed_is_written_into_the_rows():
+    from ui.placing import NAMES, replaced, values_of
+
+    shown = values_of(apart())
+
+    def changed(**values):
+        after = [values.get(name, was) for name, was in zip(NAMES, shown, strict=True)]
+        return replaced(apart(), shown, after)
+
+    first, second = apart()
+    one, other = changed(special=True)
+    assert one.positions == first.positions.model_copy(update={"special": True})
+    assert other.positions == second.positions.model_copy(update={"special": True})
+    for mine, before in ((one, first), (other, second)):
+        assert (mine.schedule, mine.condition) == (before.schedule, before.condition)
+    one, other = changed(kind="ramp", tokens=5)
+    assert (one.schedule.kind, one.schedule.tokens) == ("ramp", 5)
+    assert other.schedule == one.schedule
+    assert (one.positions, other.positions) == (first.positions, second.positions)
+    assert (one.condition, other.condition) == (first.condition, second.condition)
+    one, other = changed(watched="9", above=0.5)
+    assert one.condition == other.condition != second.condition
+    assert (one.schedule, other.schedule) == (first.schedule, second.schedule)

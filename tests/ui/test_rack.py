@@ -4,6 +4,7 @@ import pytest
 
 from tests import tiny
 from tests.tiny import intervention
+from tests.ui.pages import plain_direction
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +209,63 @@ def test_a_summary_says_more_or_less_and_leaves_neutral_edits_out():
         "add -0.5 × norm)",
         "ablate)",
     ]
+
+
+def test_a_summary_says_along_what_a_control_goes():
+    from ui.rack import summary
+
+    controls = ({"kind": "random", "seed": 3}, {"kind": "feature", "feature": 7})
+    asked = [intervention(strength=2.0, control=control) for control in controls]
+    assert summary(asked, ["fog", "bay"]) == [
+        "As strongly as for “fog” (clamp 2 × max), along random direction 3",
+        "As strongly as for “bay” (clamp 2 × max), along #7",
+    ]
+
+
+def test_the_maxima_of_the_session_go_along_and_are_taken_out_again(session, monkeypatch):
+    from steering.features import FeatureFacts
+    from ui.rack import with_maxima, without_known_maxima
+
+    facts = {3: FeatureFacts(max_act=2.0, label="fog")}
+    monkeypatch.setattr(session.saes["sae"], "facts", facts)
+    asked = (
+        intervention(strength=1.5),
+        intervention(strength=1.5, max_act=4.0),
+        intervention(strength=0.1, unit="norm"),
+        intervention(edit="ablate"),
+        plain_direction(),
+    )
+    pinned = with_maxima(session, asked)
+    assert [each.max_act for each in pinned] == [2.0, 4.0, None, None, None]
+    assert without_known_maxima(session, pinned) == asked
+    assert with_maxima(session, pinned) == pinned
+
+
+def test_an_estimated_maximum_goes_along_and_stays(session):
+    from ui.rack import with_maxima, without_known_maxima
+
+    (pinned,) = with_maxima(session, [intervention(strength=1.5)])
+    assert pinned.max_act == session.resolve(intervention(strength=1.5)).max_act
+    assert session.resolve(pinned).raw == session.resolve(intervention(strength=1.5)).raw
+    assert without_known_maxima(session, [pinned]) == (pinned,)
+
+
+def test_a_full_rack_takes_no_further_row(session):
+    from steering.errors import FeatureError
+    from ui.rack import EMPTY, rack_of, require_room
+    from ui.state import MOST_ROWS
+
+    edit = intervention(strength=1.0, unit="raw")
+    require_room(EMPTY)
+    require_room(rack_of(session, [edit] * (MOST_ROWS - 1)))
+    with pytest.raises(FeatureError, match=f"holds {MOST_ROWS} rows. Remove one"):
+        require_room(rack_of(session, [edit] * MOST_ROWS))
+
+
+def test_strangers_have_no_file_read():
+    from steering.errors import FeatureError
+    from ui.rack import refuse_files
+
+    refuse_files(rows())
+    with pytest.raises(FeatureError, match="file of the machine"):
+        refuse_files([*rows(), plain_direction()])

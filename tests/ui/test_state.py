@@ -38,7 +38,7 @@ def test_every_pane_is_a_row_with_its_own_edits():
         "steered",
         "Steered × 3",
         "Random direction 5",
-        "Asked in words",
+        "Asked in words: Be a bridge.",
     ]
     baseline, steered, stronger, random, words = [tuple(row.interventions) for row in rows]
     assert (baseline, steered, words) == ((), asked, ())
@@ -52,6 +52,18 @@ def test_two_panes_of_one_title_have_names_of_their_own():
 
     rows = row_requests(page(panes=[EXTRAS[0]] * 3))
     assert [row.name for row in rows][2:] == ["Steered × 3", "Steered × 3 (2)", "Steered × 3 (3)"]
+
+
+def test_a_pane_keeps_its_own_history_when_another_is_removed():
+    from ui.state import row_requests
+
+    panes = [{"kind": "system", "text": text} for text in ("Be a bridge.", "Be the fog.")]
+    asked = page(chat=True, panes=panes)
+    names = [row.name for row in row_requests(asked)]
+    past = turns(("one", {name: f"said by {name}" for name in names}))
+    *_, kept = row_requests(page(chat=True, panes=panes[1:], turns=past))
+    assert kept.name == names[3]
+    assert [text for role, text in said(kept) if role == "assistant"] == [f"said by {names[3]}"]
 
 
 def test_an_edit_acts_where_it_and_the_page_are_switched_on():
@@ -72,7 +84,8 @@ def test_each_side_of_a_chat_remembers_its_own_answers():
     answers = {}
     for row in rows:
         first, *rest = said(row)
-        assert first == ("system", "S\n\nBe a bridge." if row.name == "Asked in words" else "S")
+        words = row.name == "Asked in words: Be a bridge."
+        assert first == ("system", "S\n\nBe a bridge." if words else "S")
         assert [each for each in rest if each[0] == "user"] == asked
         assert [role for role, _ in rest] == ["user", "assistant", "user", "assistant", "user"]
         answers[row.name] = [content for role, content in rest if role == "assistant"]
@@ -83,7 +96,7 @@ def test_each_side_of_a_chat_remembers_its_own_answers():
         # Panes that came later take over what the steered side remembers.
         "Steered × 3": ["bridge", ""],
         "Random direction 5": ["bridge", "odd"],
-        "Asked in words": ["bridge", ""],
+        "Asked in words: Be a bridge.": ["bridge", ""],
     }
 
 
@@ -128,6 +141,17 @@ def test_a_chat_becomes_turns_and_loses_no_word(chat, prompt, users, answers):
 def test_what_is_no_state_is_refused():
     from pydantic import ValidationError
 
-    for fields in ({"panes": EXTRAS * 3}, {"panes": [{"kind": "cake"}]}, {"cake": 1}):
+    from ui.state import MOST_ROWS, MOST_TURNS
+
+    row, turn = intervention(strength=1.0), turns(("u", {}))
+    assert len(page(interventions=[row] * MOST_ROWS).interventions) == MOST_ROWS
+    assert len(page(turns=turn * MOST_TURNS).turns) == MOST_TURNS
+    for fields in (
+        {"panes": EXTRAS * 3},
+        {"panes": [{"kind": "cake"}]},
+        {"cake": 1},
+        {"interventions": [row] * (MOST_ROWS + 1)},
+        {"turns": turn * (MOST_TURNS + 1)},
+    ):
         with pytest.raises(ValidationError):
             page(**fields)

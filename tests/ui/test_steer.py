@@ -35,6 +35,7 @@ def said_before(row) -> str:
 def every_step(monkeypatch):
     """A frame for every token."""
     monkeypatch.setattr("ui.tabs.steer.FRAME", 0.0)
+    monkeypatch.setattr("ui.tabs.steer.SHARE", 0.0)
 
 
 def test_the_panes_write_what_the_session_writes():
@@ -50,7 +51,9 @@ def test_the_panes_write_what_the_session_writes():
     assert len(set(texts(frame).values())) > 2
     view = frame.view
     assert (view["phase"], view["banner"], view["status"]) == ("done", None, "")
-    assert all(len(pane["tokens"]) == len(pane["evidence"]) == 6 for pane in view["panes"])
+    assert [len(pane["tokens"]) for pane in view["panes"]] == [6] * 5
+    # What was asked for in words stands behind a prompt of its own: there is nothing beside it.
+    assert [len(pane["evidence"]) for pane in view["panes"]] == [6] * 4 + [0]
 
 
 def test_the_frames_grow_and_only_the_last_has_the_record(every_step):
@@ -58,7 +61,7 @@ def test_the_frames_grow_and_only_the_last_has_the_record(every_step):
 
     page = host()
     *frames, end = generate(page, state(page, 3), None)
-    assert [frame.comparison for frame in frames] == [None] * 6
+    assert [frame.comparison for frame in frames] == [None] * 7
     assert {frame.view["phase"] for frame in frames} == {"writing"}
     assert end.comparison is not None
     shown = [frame.view["panes"][1]["text"] for frame in [*frames, end]]
@@ -136,13 +139,28 @@ def test_stop_ends_the_decode_within_a_token(every_step):
     for _ in range(4):
         next(running)
     page.line.stop("me")
-    (end,) = running
-    assert end.view["phase"] == "done"
+    *_, whole, end = running
+    assert [whole.view["phase"], end.view["phase"]] == ["writing", "done"]
     for row, pane in zip(record(end).rows, end.view["panes"], strict=True):
         assert len(row.token_ids) == 4
         assert row.finish == "interrupted"
         assert pane["status"].endswith("stopped")
         assert pane["text"] == row.text
+        assert pane["evidence"] == []
+
+
+def test_a_decode_that_was_abandoned_shows_nothing_more(every_step):
+    from ui.tabs.steer import generate
+
+    page = host()
+    clean = hooks(page)
+    running = generate(page, state(page, 3, sampling=sampling()), "me")
+    for _ in range(4):
+        next(running)
+    page.line.abandon("me")
+    assert list(running) == []
+    assert hooks(page) == clean
+    assert page.line.length == 0
 
 
 def test_stop_from_another_thread_ends_the_decode(every_step):
@@ -155,7 +173,7 @@ def test_stop_from_another_thread_ends_the_decode(every_step):
     stopper.start()
     stopper.join(5)
     written.extend(running)
-    assert len(written) == 1
+    assert [len(row.token_ids) for row in record(written[-1]).rows] == [1, 1]
 
 
 def test_who_waits_is_told_a_place_and_can_leave():
@@ -201,6 +219,27 @@ def test_a_sample_is_what_a_preset_can_keep():
     assert sample_of(asked.model_copy(update={"on": False}), record(frame)) is None
 
 
+def test_sides_that_remember_different_answers_make_no_sample():
+    from ui.tabs.steer import sample_of
+
+    page = host()
+    for steered, kept in (("fog", True), ("bay", False)):
+        past = turns(("you", {"baseline": "fog", "steered": steered}))
+        asked = state(page, 3, chat=True, turns=past)
+        assert (sample_of(asked, record(last(page, asked))) is not None) == kept
+
+
+def test_a_sample_of_another_model_or_sae_is_left_out():
+    from ui.tabs.steer import sample_for, sample_of
+
+    page = host()
+    asked = state(page, 3)
+    kept = sample_of(asked, record(last(page, asked)))
+    for fields in ({"model": "other"}, {"saes": {"sae": "0" * 16}}):
+        assert sample_for(asked.model_copy(update=fields), kept) == ()
+    assert len(sample_for(asked, kept)) == 1
+
+
 def test_a_slider_moved_since_leaves_the_sample_out_of_a_preset():
     from ui.tabs.steer import sample_for, sample_of
 
@@ -218,7 +257,8 @@ def test_what_a_person_types_passes_as_plain_data():
     page = host()
     asked = state(page, 3, chat=True, system=bad, prompt=bad, turns=turns((bad, {"baseline": bad})))
     view = last(page, asked).view
-    assert view["user"] == bad
+    assert view["prompt"] == bad
+    assert "user" not in view
     assert view["turns"] == [{"user": bad, "replies": {"Unsteered": bad, "Steered": bad}}]
 
 

@@ -1,12 +1,23 @@
 () => {
   window.playground = {
     // The last picture's link stands in the address bar, so that a reload loses nothing.
-    address: (told) => { if (told?.address) history.replaceState(null, "", linkTo(told.address)); },
+    // Where the page does not fit into a link, none is better than an older one.
+    address: (told) => history.replaceState(null, "", told?.address ? linkTo(told.address) : location.pathname),
     copyLink: async (told) => {
       if (!told?.link) return;
       const link = linkTo(told.link);
       history.replaceState(null, "", link);
       try { await navigator.clipboard.writeText(link); } catch { prompt("Copy this link:", link); }
+    },
+    addRow: (told, rack) => told?.row ? { ...rack, rows: [...rack.rows, told.row] } : rack,
+    // The server read the rack a moment ago: numbers that were changed since are kept.
+    placeRows: (told, rack) => {
+      if (told?.rows?.length !== rack.rows.length) return rack;
+      const rows = told.rows.map((row, at) => {
+        const { edit, strength, unit, enabled } = rack.rows[at].intervention;
+        return { ...row, intervention: { ...row.intervention, edit, strength, unit, enabled } };
+      });
+      return { ...rack, rows };
     },
     download: (told) => {
       if (!told?.text) return;
@@ -19,7 +30,7 @@
   const linkTo = (packed) => { const link = new URL(location.href); link.search = ""; link.searchParams.set("s", packed); return link.toString(); };
   const click = (id) => document.querySelector(`#${id}`)?.click();
   document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key === "Enter") { click("generate"); event.preventDefault(); }
+    if ((event.ctrlKey || event.metaKey) && event.key === "Enter") { document.activeElement?.blur(); click("generate"); event.preventDefault(); }
     if (event.key === "Escape") click("stop");
   });
   // On a phone the open sidebar hides the page.

@@ -4,6 +4,7 @@ let view = null;
 let rated = {};
 let hidden = false;
 let tally = {};
+let written = {};
 const LETTERS = "ABCDEFGHIJ";
 
 const percent = (p) => (p >= 0.001 ? `${(100 * p).toFixed(p < 0.1 ? 1 : 0)} %` : "< 0.1 %");
@@ -16,13 +17,15 @@ function tops(title, list) {
 function explain(pane, index) {
   const [text, steered, logprob] = pane.tokens[index];
   const found = pane.evidence[index];
-  const own = pane.tone === "baseline" ? "unsteered" : "steered";
   const lines = [el("div", { class: "tip-token" }, shown(text), steered && !hidden ? el("i", {}, " steered position") : null)];
   if (hidden) lines.push(el("div", {}, `probability ${percent(Math.exp(logprob))}`));
   else if (found) {
     lines.push(el("div", {}, `unsteered ${percent(found.unsteered)} · steered ${percent(found.steered)} · KL ${found.kl.toPrecision(2)} nats`),
       el("div", { class: "columns" }, tops("Unsteered would say", found.unsteered_top), tops("Steered would say", found.steered_top)));
-  } else lines.push(el("div", {}, `${own} ${percent(Math.exp(logprob))}; the other side when the text is done`));
+  } else {
+    const why = view.phase === "writing" ? "; the other side when the text is done" : "; no other side has read the same text";
+    lines.push(el("div", {}, `${pane.own} ${percent(Math.exp(logprob))}${why}`));
+  }
   tip.replaceChildren(...lines);
 }
 
@@ -41,7 +44,7 @@ element.addEventListener("keydown", (event) => {
   const text = event.target.closest?.(".text");
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!text) return;
-  if (event.key === "Escape") { showTip(null); return; }
+  if (event.key === "Escape" && !tip.hidden) { showTip(null); event.stopPropagation(); return; }
   if (!step) return;
   const tokens = [...text.querySelectorAll(".tok")];
   const at = tokens.findIndex((token) => token.classList.contains("current"));
@@ -53,18 +56,30 @@ element.addEventListener("keydown", (event) => {
 });
 element.addEventListener("focusout", (event) => { if (event.target.closest?.(".text")) showTip(null); });
 
-function drawTokens(pane) {
-  return pane.tokens.map(([text, steered], at) => el("span", {
-    class: ["tok", steered && !hidden ? "steered" : "", !hidden && pane.parts_at === at ? "parts" : ""].join(" ").trim(),
-    "data-at": at, title: null,
-  }, text));
+const look = (pane, at) => ["tok", pane.tokens[at][1] && !hidden ? "steered" : "", !hidden && pane.parts_at === at ? "parts" : ""].join(" ").trim();
+
+// While a text grows its tokens stay and new ones are put behind them: hundreds are slow to remake.
+function drawWritten(pane) {
+  const key = `${view.run} ${hidden} ${pane.name}`;
+  const old = written[pane.name];
+  const made = old && old.key === key ? old : Object.assign(el("span", { class: "written" }), { key });
+  // The last token is steered only when the next one is made from it.
+  const before = made.childElementCount;
+  for (let at = Math.max(0, before - 2); at < pane.tokens.length; at += 1) {
+    if (at < before) made.children[at].className = look(pane, at);
+    else made.append(el("span", { class: look(pane, at), "data-at": at }, pane.tokens[at][0]));
+  }
+  written[pane.name] = made;
+  return made;
 }
 
 function drawPrompt(pane) {
-  const tokens = pane.prompt.map(([text, steered]) => el("span", { class: steered && !hidden ? "steered" : "" }, text));
+  const tokens = pane.prompt.map(([text, steered]) => el("span", { class: steered ? "steered" : "" }, text));
   const steered = pane.prompt.filter(([, mark]) => mark).length;
+  // What a hidden pane reads can tell whose it is.
+  if (hidden) return view.chat ? null : el("span", { class: "prompt" }, view.prompt);
   if (!view.chat) return el("span", { class: "prompt" }, ...tokens);
-  const said = hidden || pane.tone === "baseline" ? `What the model reads: ${pane.prompt.length} tokens` : `What the model reads: ${steered} of ${pane.prompt.length} tokens steered`;
+  const said = pane.tone === "baseline" ? `What the model reads: ${pane.prompt.length} tokens` : `What the model reads: ${steered} of ${pane.prompt.length} tokens steered`;
   return el("details", { class: "prompt" }, el("summary", {}, said), el("span", {}, ...tokens));
 }
 
@@ -76,7 +91,8 @@ function drawUser(text, at) {
 
 function drawTurns(pane) {
   return view.turns.flatMap((turn, at) => [drawUser(turn.user, at),
-    pane.title in turn.replies ? el("div", { class: "reply" }, turn.replies[pane.title]) : null]);
+    // Earlier answers were seen with their names.
+    !hidden && pane.title in turn.replies ? el("div", { class: "reply" }, turn.replies[pane.title]) : null]);
 }
 
 function drawMeter(pane) {
@@ -108,12 +124,12 @@ function rate(name, stars) {
 
 function drawPane(pane, at) {
   const title = hidden ? `Text ${LETTERS[at]}` : pane.title;
-  const last = view.chat ? drawUser(view.user, view.turns.length) : null;
+  const last = view.chat ? drawUser(view.prompt, view.turns.length) : null;
   return el("section", { class: `pane ${hidden ? "blind" : pane.tone}`, "data-at": at, "data-name": hidden ? "" : pane.name, "aria-label": title },
     el("header", {}, el("h3", {}, title), el("span", { role: "status", class: "rate" }, pane.status)),
     hidden || !pane.summary.length ? null : el("ul", { class: "summary" }, ...pane.summary.map((line) => el("li", {}, line))),
     el("div", { class: "text", tabindex: 0, role: "group", "aria-label": `${title}: text. Arrow keys go from token to token.` },
-      ...(view.chat ? drawTurns(pane) : []), last, drawPrompt(pane), el("span", { class: "written" }, ...drawTokens(pane))),
+      ...(view.chat ? drawTurns(pane) : []), last, drawPrompt(pane), drawWritten(pane)),
     drawMeter(pane),
     hidden || !pane.liveness ? null : el("p", { class: "liveness" }, pane.liveness),
     drawRating(pane, at),
@@ -123,10 +139,12 @@ function drawPane(pane, at) {
 }
 
 function drawIdle() {
-  const pane = (title, tone, text) => el("section", { class: `pane ${tone}`, "aria-label": title },
-    el("header", {}, el("h3", {}, title)), el("div", { class: "text" }, ...drawTurns({ title }), el("p", { class: "empty" }, text)));
-  return [pane("Unsteered", "baseline", "What the model writes by itself appears here."),
-    pane("Steered", "steered", "Pick a preset or add a feature, write a prompt, and press Generate: both texts grow side by side, from one batched decode.")];
+  const pane = (title, shownAs, tone, text) => el("section", { class: `pane ${tone}`, "aria-label": shownAs },
+    el("header", {}, el("h3", {}, shownAs)), el("div", { class: "text" }, ...drawTurns({ title }), el("p", { class: "empty" }, text)));
+  const texts = ["What the model writes by itself appears here.",
+    "Pick a preset or add a feature, write a prompt, and press Generate: both texts grow side by side, from one batched decode."];
+  if (view.blind) return texts.map((text, at) => pane("", `Text ${LETTERS[at]}`, "blind", at ? "Which is which is told when you have rated both." : "Press Generate."));
+  return [pane("Unsteered", "Unsteered", "baseline", texts[0]), pane("Steered", "Steered", "steered", texts[1])];
 }
 
 function draw() {
@@ -143,10 +161,10 @@ function draw() {
   root.dataset.phase = view.phase;
 }
 
-keep((given) => {
-  const fresh = !view || view.phase !== "writing";
-  view = copy(given);
-  if (fresh && ["queued", "writing"].includes(view.phase)) rated = {};
+keep((text) => {
+  const given = JSON.parse(text);
+  if (!view || view.run !== given.run) { rated = {}; written = {}; }
+  view = given;
   hidden = !!view.blind && view.panes.length > 0 && !view.panes.every((pane) => rated[pane.name]);
   showTip(null);
   draw();

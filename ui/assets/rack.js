@@ -73,7 +73,9 @@ function drawRow(row, index) {
     ...Object.entries(UNITS).map(([each, shown]) => el("option", { value: each, selected: each === edit.unit }, shown)));
   if (units) units.addEventListener("change", async () => {
     const before = edit.unit;
-    const answer = await server.convert({ intervention: edit, unit: units.value });
+    let answer;
+    try { answer = await server.convert({ intervention: edit, unit: units.value }); } catch { answer = { problem: "The server did not answer. Try again." }; }
+    if (!value.rows.includes(row)) return;  // Another rack came meanwhile.
     if (answer.problem) { trigger("problem", { text: answer.problem }); units.value = before; return; }
     Object.assign(row, answer.row);
     draw(); focus(index, ".unit"); changed();

@@ -14,7 +14,9 @@ from ui.panes import View, Writing, empty_view
 from ui.state import PageState, Turn, row_requests
 
 FRAME = 0.1
-"""Seconds between two pictures: each costs the server some milliseconds, a token often less."""
+"""Seconds between two pictures, at least."""
+SHARE = 10
+"""And this many times what the last one took to hand over, so that the text is not kept waiting."""
 
 
 class Frame(NamedTuple):
@@ -50,20 +52,27 @@ def generate(host: Host, state: PageState, owner: str | None) -> Generator[Frame
         # An edit that did nothing is the page's red banner, beside what was written.
         stream = session.stream_rows(row_requests(state), state.sampling, allow_inert=True)
         ticket.carry(stream)
-        alarm, shown = None, 0.0
+        alarm, due = None, 0.0
         try:
             for step in stream:
                 for token in step.tokens:
                     writing.hear(token.row, token.text)
-                if time.perf_counter() - shown >= FRAME:
+                if (now := time.perf_counter()) >= due and not ticket.abandoned:
                     yield Frame(writing.view(stream.comparison, phase="writing"))
-                    shown = time.perf_counter()
+                    handed = time.perf_counter()
+                    due = handed + max(FRAME, SHARE * (handed - now))
         except SteeringError as error:
             alarm = str(error)
-        yield _last_frame(writing, stream.comparison, alarm)
+        if not ticket.abandoned:
+            # All words at once; what both sides say of them takes a moment more.
+            yield Frame(writing.view(stream.comparison, phase="writing"))
+            yield _last_frame(writing, stream.comparison, alarm, rate=not ticket.stopped)
 
 
-def _last_frame(writing: Writing, comparison: Comparison, alarm: str | None) -> Frame:
+def _last_frame(
+    writing: Writing, comparison: Comparison, alarm: str | None, *, rate: bool
+) -> Frame:
+    """The whole record; who pressed Stop does not wait for both sides of every token."""
     from steering.measure.divergence import token_evidence
 
     own = set(writing.session.warnings)
@@ -71,7 +80,7 @@ def _last_frame(writing: Writing, comparison: Comparison, alarm: str | None) -> 
     alarm = alarm or " ".join(inert) or None
     evidence = None
     try:
-        evidence = token_evidence(writing.session, comparison)
+        evidence = token_evidence(writing.session, comparison) if rate else None
     except SteeringError as error:  # the texts are there all the same
         alarm = alarm or str(error)
     status = (
@@ -100,9 +109,12 @@ def made_on(host: Host) -> dict[str, Any]:
 
 
 def sample_of(state: PageState, comparison: Comparison) -> dict[str, Any] | None:
-    """What was written, as a preset keeps it, and by what; None where nothing was steered."""
+    """What was written, as a preset keeps it, and by what.
+
+    None where nothing was steered, or where the two sides remember different answers.
+    """
     row = next((row for row in comparison.rows if row.name == STEERED), None)
-    if row is None or not state.acting:
+    if row is None or not state.acting or row.prompt_ids != comparison.baseline.prompt_ids:
         return None
     texts = {"baseline": comparison.baseline.text, "steered": row.text}
     prompt = row.prompt if isinstance(row.prompt, str) else [m.model_dump() for m in row.prompt]
@@ -117,4 +129,6 @@ def sample_for(state: PageState, kept: dict[str, Any] | None) -> tuple[SavedSamp
 
 
 def _settings(state: PageState) -> dict[str, Any]:
-    return state.model_dump(mode="json", include={"on", "interventions", "sampling"})
+    return state.model_dump(
+        mode="json", include={"model", "saes", "on", "interventions", "sampling"}
+    )

@@ -1,0 +1,1 @@
+"""Which function runs behind which component of `ui.layout`: a module for each region."""

@@ -1,0 +1,98 @@
+"""Adding features, and writing where and when into every row.
+
+A row is made by the server and put into the rack by the browser, so that a slider moved meanwhile
+stays where it is.
+"""
+
+from typing import Any
+
+import gradio as gr
+
+from ui import placing
+from ui.host import Host
+from ui.layout import Layout
+from ui.rack import (
+    Rack,
+    interventions_of,
+    is_typed_feature,
+    new_intervention,
+    require_room,
+    row_of,
+    typed_feature,
+)
+from ui.tabs.inspect import search_words
+from ui.toasts import PLUMBING, toast, toasting, toasting_or
+
+NONE_FOUND: dict[str, Any] = {"title": "", "features": []}
+
+
+def wire(host: Host, parts: Layout) -> None:
+    """Everything about the rack that the browser cannot do alone."""
+    _wire_adding(host, parts)
+    _wire_placing(host, parts)
+
+    def problem(event: gr.EventData) -> None:
+        toast(str(event._data["text"]))
+
+    for source in (parts.rack, parts.extras):
+        source.problem(problem, None, None, **PLUMBING)
+    parts.dice.click(
+        None,
+        None,
+        parts.seed,
+        js="() => String(Math.floor(Math.random() * 2 ** 31))",
+        api_visibility="private",
+    )
+
+
+def _wire_adding(host: Host, parts: Layout) -> None:
+    into_rack = "(told, rack) => window.playground.addRow(told, rack)"
+    merged: dict[str, Any] = {"js": into_rack, "api_visibility": "private"}
+
+    @toasting_or([None, gr.skip(), gr.skip()])
+    def add(typed: str, rack: Rack, *where: Any) -> list[Any]:
+        if not typed.strip():
+            return [None, NONE_FOUND, ""]
+        if not is_typed_feature(typed):
+            return [None, search_words(host, typed), gr.skip()]
+        require_room(rack)
+        made = placing.placing_of(*where).of(typed_feature(host.session, typed))
+        return [{"row": row_of(host.session, made)}, NONE_FOUND, ""]
+
+    added = parts.add.submit(
+        add,
+        [parts.add, parts.rack, *parts.placing],
+        [parts.row, parts.found, parts.add],
+        **PLUMBING,
+    )
+    added.then(None, [parts.row, parts.rack], parts.rack, **merged)
+
+    @toasting_or(None)
+    def pick(event: gr.EventData, rack: Rack, *where: Any) -> dict[str, Any]:
+        require_room(rack)
+        made = new_intervention(host.session, event._data["sae"], event._data["feature"])
+        return {"row": row_of(host.session, placing.placing_of(*where).of(made))}
+
+    for listing in (parts.found, parts.strongest):
+        picked = listing.pick_feature(pick, [parts.rack, *parts.placing], parts.row, **PLUMBING)
+        picked.then(None, [parts.row, parts.rack], parts.rack, **merged)
+
+
+def _wire_placing(host: Host, parts: Layout) -> None:
+    @toasting
+    def place(rack: Rack, before: list[Any], *where: Any) -> Any:
+        placed = placing.replaced(interventions_of(rack), before, where)
+        if list(where) == list(before):
+            return [None, gr.skip()]
+        return [{"rows": [row_of(host.session, each) for each in placed]}, list(where)]
+
+    inputs = [parts.rack, parts.placed, *parts.placing]
+    for control in parts.placing:
+        told = control.blur if hasattr(control, "blur") else control.input
+        told(place, inputs, [parts.row, parts.placed], **PLUMBING).then(
+            None,
+            [parts.row, parts.rack],
+            parts.rack,
+            js="(told, rack) => window.playground.placeRows(told, rack)",
+            api_visibility="private",
+        )
