@@ -11,6 +11,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 from gradio.themes import Default
 
+from steering.errors import SteeringError
 from ui.app import build_app
 from ui.assets import page_script, style
 from ui.host import Host, Load
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_WAITING = 64
+
+
+class AddressError(SteeringError, OSError):
+    """The page cannot be served where it was asked to be."""
 
 
 def launch_options() -> dict[str, Any]:
@@ -68,6 +73,9 @@ def start(
 
     Returns:
         The page (close it to end), its host, and its address.
+
+    Raises:
+        AddressError: The port is taken, or the address is not this machine's.
     """
     open_to_others = share or host_name not in LOOPBACK
     host = Host(
@@ -75,8 +83,15 @@ def start(
     )
     page = build_app(host)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=None)
-    _, address, shared = page.launch(
-        server_name=host_name, server_port=port, auth=auth, share=share, **launch_options()
-    )
+    try:
+        _, address, shared = page.launch(
+            server_name=host_name, server_port=port, auth=auth, share=share, **launch_options()
+        )
+    except OSError as error:
+        wanted = "any port from 7860" if port is None else f"port {port}"
+        raise AddressError(
+            f"Cannot serve the page at {host_name}, {wanted}: it is taken or not allowed. "
+            "Choose another one with --port."
+        ) from error
     host.start()
     return page, host, shared or address
