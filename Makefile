@@ -9,9 +9,9 @@ READY := $(VENV)/.installed
 run: $(READY)
 	$(BIN)/steer ui
 
-# Two processes, a file at a time, a thread each: half of the browser's tests is waiting.
+# Three processes, a file at a time, a thread each: half of the browser's tests is waiting.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -216,7 +216,7 @@ def _steer_tab() -> dict[str, Any]:
         )
         parts["blind"] = gr.Checkbox(
             False,
-            label="Blind: hide which is which until rated",
+            label="Blind: the next texts hide which is which until rated",
             container=False,
             min_width=280,
             elem_id="blind",
@@ -239,7 +239,8 @@ def _steer_tab() -> dict[str, Any]:
             label="Prompt",
             lines=2,
             max_lines=8,
-            placeholder="Write something. Ctrl+Enter generates, Esc stops.",
+            placeholder="Write something. Ctrl+Enter generates, Esc stops. In a chat, an empty "
+            "prompt writes the last answer again.",
             elem_id="prompt",
             scale=8,
             interactive=True,

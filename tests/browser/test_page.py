@@ -48,9 +48,11 @@ def test_moving_the_slider_changes_the_text(page: Page) -> None:
     for _ in range(20):
         page.keyboard.press("ArrowLeft")
     assert float(rack_number(page)) == pytest.approx(0.35)
+    expect(page.locator(".panes-root.outdated")).to_have_count(1)
     after = generate(page)  # an empty prompt writes the last turn again
     assert after["baseline"] == before["baseline"]
     assert after["steered"] != before["steered"]
+    expect(page.locator(".panes-root.outdated")).to_have_count(0)
 
 
 def test_an_add_slider_at_zero_writes_the_same_text(page: Page) -> None:

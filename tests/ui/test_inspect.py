@@ -67,7 +67,7 @@ def test_features_are_found_by_the_words_of_their_labels(monkeypatch):
     facts = {3: FeatureFacts(max_act=2.0, label=label), 4: FeatureFacts(max_act=1.0)}
     monkeypatch.setattr(page.session.saes["sae"], "facts", facts)
     found = search_words(page, "bridge")
-    assert found["title"] == "1 found"
+    assert found["title"] == "1 found for “bridge”"
     assert found["features"] == [{"sae": "sae", "feature": 3, "name": "#3", "label": label}]
     with pytest.raises(FeatureError, match="1 features have a label here"):
         search_words(page, "cake")

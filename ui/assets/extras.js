@@ -9,7 +9,7 @@ const KINDS = {
 };
 
 const set = keep((given) => { value = copy(given); draw(); });
-const changed = () => { set(copy(value)); trigger("change"); };
+const changed = () => { set(copy(value)); outdated(); trigger("change"); };
 
 function field(pane, at) {
   if (pane.kind === "system") return el("input", { type: "text", class: "wide", value: pane.text, "aria-label": "What the model is asked in words", on: { change: (event) => { pane.text = event.target.value.trim() || pane.text; changed(); } } });

@@ -163,7 +163,7 @@ function draw() {
 
 keep((text) => {
   const given = JSON.parse(text);
-  if (!view || view.run !== given.run) { rated = {}; written = {}; }
+  if (!view || view.run !== given.run) { rated = {}; written = {}; root.classList.remove("outdated"); }
   view = given;
   hidden = !!view.blind && view.panes.length > 0 && !view.panes.every((pane) => rated[pane.name]);
   showTip(null);

@@ -4,7 +4,7 @@ const NEUTRAL = { add: 0, scale: 1 };
 const root = element.querySelector(".rack");
 let value = copy(props.value);
 const set = keep((given) => { value = copy(given); draw(); });
-const changed = () => { set(copy(value)); trigger("change"); };
+const changed = () => { set(copy(value)); outdated(); trigger("change"); };
 
 const number = (n) => String(Number(n.toPrecision(6)));
 const reach = (row) => row.reach[row.intervention.unit || "factor"];

@@ -108,7 +108,7 @@ def search_words(host: Host, words: str) -> dict[str, Any]:
             "words, or give a number such as 1234 or 1234=2.5, or a Neuronpedia address."
         )
     return {
-        "title": f"{len(found)} found",
+        "title": f"{len(found)} found for “{words.strip()}”",
         "features": [feature_line(host, alias, feature) for alias, feature in found],
     }
 

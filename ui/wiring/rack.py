@@ -49,7 +49,8 @@ def _wire_adding(host: Host, parts: Layout) -> None:
     into_rack = "(told, rack) => window.playground.addRow(told, rack)"
     merged: dict[str, Any] = {"js": into_rack, "api_visibility": "private"}
 
-    @toasting_or([None, gr.skip(), gr.skip()])
+    # What was found for other words must not stand below these.
+    @toasting_or([None, NONE_FOUND, gr.skip()])
     def add(typed: str, rack: Rack, *where: Any) -> list[Any]:
         if not typed.strip():
             return [None, NONE_FOUND, ""]
