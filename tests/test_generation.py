@@ -7,6 +7,7 @@ import torch
 
 from tests import tiny
 from tests.tiny import intervention, plan_of
+from tests.when import WHEN, condition
 
 PROMPT = "the bridge is red and we walk over the sea"
 TOLERANCE = 1e-4
@@ -111,39 +112,6 @@ def test_the_pristine_model_is_steered_where_the_bridge_says(model, hook_name):
     torch.testing.assert_close(decode.logits(state)[0], expected[-1], atol=TOLERANCE, rtol=0)
     untouched = textbook_logits(session, ids, 3, g, [])[-1]
     assert (expected[-1] - untouched).abs().max() > 100 * TOLERANCE
-
-
-def positions(**fields):
-    from steering.interventions import Positions
-
-    return {"positions": Positions(**fields)}
-
-
-def schedule(kind, tokens):
-    from steering.interventions import Schedule
-
-    return {"schedule": Schedule(kind=kind, tokens=tokens)}
-
-
-def condition(**fields):
-    from steering.interventions import Condition
-
-    return {"condition": Condition(**fields)}
-
-
-WHEN = {
-    "all": lambda: {},
-    "prompt": lambda: positions(where="prompt"),
-    "generated": lambda: positions(where="generated"),
-    "window": lambda: positions(start=4, stop=14),
-    "paper": lambda: positions(first=True, special=True),
-    "ramp": lambda: schedule("ramp", 4),
-    "decay": lambda: schedule("decay", 3),
-    "stop_after": lambda: schedule("stop_after", 3),
-    "every_n": lambda: schedule("every_n", 2),
-    "on recent": lambda: condition(feature=5, above=1.0, on="recent", tokens=3),
-    "on prompt": lambda: condition(feature=5, above=1.0, on="prompt"),
-}
 
 
 @pytest.mark.parametrize("when", WHEN)

@@ -5,16 +5,15 @@ Each runs on its own and writes what the page wrote; the preset file is `ui.gall
 
 import json
 import shlex
-from pathlib import Path
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from steering.bundle import BUNDLE
 from steering.cli.parse import intervention_of, parse_feature
 from steering.errors import FeatureError, SteeringError
 from steering.interventions import Intervention, Positions, Sampling
+from steering.presets import use
 from steering.requests import STEERED
 from ui.state import PageState, prompt_of, reopened, row_requests
 
@@ -51,7 +50,7 @@ def _place_flags(session: "Session") -> list[str]:
     """Nothing for the bundled model; else which model and SAEs to load."""
     if is_bundled(session):
         return []
-    words = ["--model", _model_of(session)]
+    words = ["--model", use.lasting_model_name(session)]
     for alias, sae in session.saes.items():
         words += ["--sae", f"{alias}={':'.join(_source_of(sae))}"]
     return words
@@ -59,14 +58,7 @@ def _place_flags(session: "Session") -> list[str]:
 
 def is_bundled(session: "Session") -> bool:
     """Whether `Session.demo()` gives this session again."""
-    folders = [sae.folder for sae in session.saes.values()]
-    home = BUNDLE.resolve()
-    return bool(folders) and all(f and f.resolve().is_relative_to(home) for f in folders)
-
-
-def _model_of(session: "Session") -> str:
-    folder = Path(session.model.name).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else session.model.name
+    return bool(session.saes) and all(map(use.is_bundled, session.saes.values()))
 
 
 def _source_of(sae: "Sae") -> tuple[str, ...]:
@@ -153,7 +145,7 @@ def _loading(session: "Session") -> str:
         alias: source if len(source := _source_of(sae)) == 2 else source[0]
         for alias, sae in session.saes.items()
     }
-    return f"Session.load({_model_of(session)!r}, {saes!r})"
+    return f"Session.load({use.lasting_model_name(session)!r}, {saes!r})"
 
 
 def as_curl(state: PageState, address: str) -> str:

@@ -10,7 +10,7 @@ import gradio as gr
 from steering.presets import Listed, Preset, list_presets
 from steering.presets.use import About, check_preset, make_preset, pinned
 from steering.requests import STEERED
-from ui.assets import script
+from ui.component import component
 from ui.state import PageState, chat_from, prompt_of, reopened
 
 if TYPE_CHECKING:
@@ -25,14 +25,7 @@ FIRST = "golden-gate"
 
 def gallery_component(**options: Any) -> gr.HTML:
     """The component that draws the cards."""
-    return gr.HTML(
-        {"cards": [], "picked": None},
-        html_template='<div class="gallery"></div>',
-        js_on_load=script("gallery.js"),
-        apply_default_css=False,
-        elem_id="gallery",
-        **options,
-    )
+    return component("gallery", {"cards": [], "picked": None}, **options)
 
 
 def cards(folder: Path | None, *, picked: str | None = None, writable: bool = True) -> Cards:

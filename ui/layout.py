@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ui import placing, sampling
-from ui.assets import script
+from ui.component import component
 from ui.form import CHAT, COMPLETION
 from ui.gallery import gallery_component
 from ui.panes import panes_component
@@ -99,18 +99,6 @@ class Layout:
     def seed(self) -> gr.Textbox:
         """The control of the seed."""
         return self.sampling[sampling.NAMES.index("seed")]
-
-
-def component(name: str, value: Any, **options: Any) -> gr.HTML:
-    """A small component of our own, drawn by `assets/NAME.js`."""
-    return gr.HTML(
-        value,
-        html_template=f'<div class="{name}"></div>',
-        js_on_load=script(f"{name}.js"),
-        apply_default_css=False,
-        elem_id=name,
-        **options,
-    )
 
 
 def lay_out(convert: Callable[..., Any], *, writable: bool) -> Layout:

@@ -16,7 +16,7 @@ from steering.cli.parse import intervention_of, parse_feature
 from steering.errors import FeatureError, StrengthError
 from steering.interventions import FeatureControl, Intervention, Positions, Unit
 from steering.invalid import explain_invalid
-from ui.assets import script
+from ui.component import component
 from ui.state import MOST_ROWS
 
 if TYPE_CHECKING:
@@ -39,14 +39,7 @@ def feature_rack(**options: Any) -> gr.HTML:
 
     `server.convert(intervention, unit)` must be given as a server function.
     """
-    return gr.HTML(
-        EMPTY,
-        html_template='<div class="rack"></div>',
-        js_on_load=script("rack.js"),
-        apply_default_css=False,
-        elem_id="rack",
-        **options,
-    )
+    return component("rack", EMPTY, **options)
 
 
 def interventions_of(rack: object) -> tuple[Intervention, ...]:
@@ -165,8 +158,13 @@ def row_of(session: "Session", intervention: Intervention) -> dict[str, Any]:
 def _name(session: "Session", intervention: Intervention, alias: str | None) -> str:
     if intervention.direction is not None:
         return intervention.direction.path.rpartition("/")[2]
-    several = len(session.saes) > 1
-    return f"{alias}/#{intervention.feature}" if several else f"#{intervention.feature}"
+    assert intervention.feature is not None, "an intervention has a feature or a direction"
+    return feature_name(session, alias, intervention.feature)
+
+
+def feature_name(session: "Session", alias: str | None, feature: int) -> str:
+    """`#12`, or `alias/#12` where several SAEs are loaded."""
+    return f"{alias}/#{feature}" if len(session.saes) > 1 else f"#{feature}"
 
 
 def label_of(session: "Session", alias: str | None, feature: int | None) -> str:

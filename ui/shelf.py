@@ -12,6 +12,7 @@ from steering.presets import (
     delete_preset,
     list_presets,
     load_preset,
+    preset_text,
     read_preset,
     require_free,
     save_preset,
@@ -155,8 +156,7 @@ def as_file(title: str | None, state: PageState, sample: Any, host: Host) -> dic
     title = (title or "").strip() or "My preset"
     about = About(slug_of(title) or "preset", title)
     preset = preset_of(state, host.session, about, sample_for(state, sample))
-    text = preset.model_dump_json(indent=2, exclude_none=True) + "\n"
-    return {"file": f"{preset.name}.json", "text": text}
+    return {"file": f"{preset.name}.json", "text": preset_text(preset)}
 
 
 def remove(name: str, host: Host) -> None:

@@ -188,9 +188,13 @@ def save_preset(preset: Preset, folder: Path | None = None, *, overwrite: bool =
         PresetError: The name is taken or packaged, or the file cannot be written.
     """
     path = require_free(preset.name, folder, overwrite=overwrite)
-    text = preset.model_dump_json(indent=2, exclude_none=True) + "\n"
-    write_file(path, text)
+    write_file(path, preset_text(preset))
     return path
+
+
+def preset_text(preset: Preset) -> str:
+    """A preset as its file holds it."""
+    return preset.model_dump_json(indent=2, exclude_none=True) + "\n"
 
 
 def require_free(name: str, folder: Path | None = None, *, overwrite: bool = False) -> Path:

@@ -53,7 +53,7 @@ def make_preset(
             name=about.name,
             title=about.title,
             description=about.description,
-            model=_model_name(session),
+            model=lasting_model_name(session),
             saes={alias: _source_of(sae) for alias, sae in session.saes.items()},
             interventions=tuple(session.resolve(each) for each in interventions),
             sampling=sampling or Sampling(),
@@ -65,22 +65,23 @@ def make_preset(
         raise PresetError(f"Cannot make preset {about.name!r}: {problem}. Correct that.") from error
 
 
-def _model_name(session: "Session") -> str:
+def lasting_model_name(session: "Session") -> str:
     """The model's name so that another run finds it from any folder."""
     name = session.model.name
     folder = Path(name).expanduser()
-    bundled = any(_is_bundled(sae) for sae in session.saes.values())
+    bundled = any(is_bundled(sae) for sae in session.saes.values())
     return str(folder.resolve()) if folder.is_dir() and not bundled else name
 
 
-def _is_bundled(sae: "Sae") -> bool:
+def is_bundled(sae: "Sae") -> bool:
+    """Whether an SAE is the one that comes with the program."""
     return sae.folder is not None and sae.folder.resolve().is_relative_to(BUNDLE.resolve())
 
 
 def _source_of(sae: "Sae") -> SaeSource:
     """Name an SAE so that another run finds it again."""
     fingerprint = sae.fingerprint
-    if _is_bundled(sae):
+    if is_bundled(sae):
         return SaeSource(bundled=True, fingerprint=fingerprint)
     if sae.folder is not None:
         return SaeSource(folder=str(sae.folder.resolve()), fingerprint=fingerprint)

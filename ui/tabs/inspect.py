@@ -7,9 +7,9 @@ import gradio as gr
 
 from steering.errors import FeatureError
 from steering.interventions import Intervention
-from ui.assets import script
+from ui.component import component
 from ui.host import Host
-from ui.rack import label_of
+from ui.rack import feature_name, label_of
 
 Reading = dict[str, Any]
 EMPTY: Reading = {"tokens": [], "traces": []}
@@ -17,25 +17,12 @@ EMPTY: Reading = {"tokens": [], "traces": []}
 
 def heatmap_component(**options: Any) -> gr.HTML:
     """The component that colours the tokens."""
-    return gr.HTML(
-        EMPTY,
-        html_template='<div class="heatmap"></div>',
-        js_on_load=script("heatmap.js"),
-        apply_default_css=False,
-        elem_id="heatmap",
-        **options,
-    )
+    return component("heatmap", EMPTY, **options)
 
 
 def features_component(**options: Any) -> gr.HTML:
     """The component that lists features to add."""
-    return gr.HTML(
-        {"title": "", "features": []},
-        html_template='<div class="features"></div>',
-        js_on_load=script("features.js"),
-        apply_default_css=False,
-        **options,
-    )
+    return component("features", {"title": "", "features": []}, **options)
 
 
 def read_text(host: Host, text: str, interventions: Sequence[Intervention]) -> Reading:
@@ -57,7 +44,7 @@ def read_text(host: Host, text: str, interventions: Sequence[Intervention]) -> R
     ]
     traces = [
         {
-            "name": feature_name(host, trace.sae, trace.feature),
+            "name": feature_name(session, trace.sae, trace.feature),
             "label": label_of(session, trace.sae, trace.feature),
             "acts": [round(act, 4) for act in trace.acts],
             "max": trace.max_act or max(trace.acts, default=0.0) or 1.0,
@@ -118,11 +105,6 @@ def feature_line(host: Host, alias: str, feature: int) -> dict[str, Any]:
     return {
         "sae": alias,
         "feature": feature,
-        "name": feature_name(host, alias, feature),
+        "name": feature_name(host.session, alias, feature),
         "label": label_of(host.session, alias, feature),
     }
-
-
-def feature_name(host: Host, alias: str | None, feature: int) -> str:
-    """`#12`, or `alias/#12` where several SAEs are loaded."""
-    return f"{alias}/#{feature}" if len(host.session.saes) > 1 else f"#{feature}"
