@@ -20,6 +20,14 @@ class FeatureFacts:
     target_gain: float | None = None
     target: str | None = None
     density: float | None = None
+    reading: str | None = None
+    """The concept whose tokens it fires on, by F1; `reading_role` says whether that is the
+    concept's name, a talk about it, or a tone."""
+    reading_role: str | None = None
+    reading_f1: float | None = None
+    writing: str | None = None
+    """The concept whose name it makes likelier, by `writing_gain` nats."""
+    writing_gain: float | None = None
 
 
 Key = TypeVar("Key", int, tuple[str, int])

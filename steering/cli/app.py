@@ -5,6 +5,7 @@ raised on purpose becomes one message and exit code 2; anything else is a bug an
 """
 
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -94,6 +95,32 @@ def compare(
             text, ready.interventions, sampling, samples=samples, allow_inert=allow_inert
         )
         writing(stream, ready.warnings, json=json)
+
+
+@app.command()
+def demo(
+    claim: flag.Claims = None,
+    samples: flag.ClaimSamples = 200,
+    seed: flag.ClaimSeed = None,
+    bundle: flag.Bundle = None,
+    presets: flag.ClaimPresets = None,
+    card: flag.Card = Path("steer-demo.html"),
+    no_card: flag.NoCard = False,
+    markdown: flag.AsMarkdown = False,
+    json: flag.Json = False,
+) -> None:
+    """Measure the study's claims on the bundled model; exit code 1 where one misses its bar."""
+    with reporting():
+        from steering.cli.demo import MISSED, run_demo, say_report, write_card
+
+        found = run_demo(
+            only=tuple(claim or ()), samples=samples, seed=seed, bundle=bundle, presets=presets
+        )
+        say_report(found, json=json, markdown=markdown)
+        if not no_card:
+            write_card(found, card)
+        if found.met < len(found.results):
+            raise typer.Exit(MISSED)
 
 
 @app.command()

@@ -134,3 +134,22 @@ NoStopAtEos = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Print the whole record as JSON.", rich_help_panel=_OUT)
 ]
+
+Claims = Annotated[
+    list[str] | None,
+    typer.Option("--claim", help="Only this claim, by its name; repeatable."),
+]
+ClaimSamples = Annotated[int, typer.Option("--samples", help="Texts in each cell.")]
+ClaimSeed = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Of the first claim; the others count on.")
+]
+Bundle = Annotated[
+    Path | None,
+    typer.Option("--bundle", help="Another build of the bundled model (steering.demo.train)."),
+]
+ClaimPresets = Annotated[
+    Path | None, typer.Option("--presets", help="Folder of that build's presets.")
+]
+Card = Annotated[Path, typer.Option("--card", help="Where the HTML page is written.")]
+NoCard = Annotated[bool, typer.Option("--no-card", help="Write no page.")]
+AsMarkdown = Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")]

@@ -1,4 +1,4 @@
-"""Stage two: train the SAE on the demo model's residual stream with SAELens's own trainer.
+"""Stage two: train SAEs on the demo model's residual stream with SAELens's own trainer.
 
 Knows the model only as a source of activations. Trained without labels: nothing here reads what
 the grammar knows about a document. Special tokens are left out, as everywhere.
@@ -10,7 +10,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
+from sae_lens import (
+    MatryoshkaBatchTopKTrainingSAE,
+    MatryoshkaBatchTopKTrainingSAEConfig,
+)
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import SAEMetadata
 from sae_lens.training.sae_trainer import SAETrainer
@@ -19,36 +22,42 @@ from tqdm import tqdm
 from transformers import LlamaForCausalLM
 
 from steering.demo.corpus import attention_mask, load_or_build_corpus
-from steering.demo.recipe import Recipe
+from steering.demo.recipe import Recipe, hook_name
 from steering.demo.tokens import SPECIAL
 
 MODEL_NAME = "steering-playground-demo"
 
 
-def train_dictionary(recipe: Recipe, work: Path) -> Path:
+def train_dictionary(recipe: Recipe, work: Path, layer: int) -> Path:
     """Train to the last sample (from the last checkpoint, if any) and save the inference SAE."""
-    folder = work / "sae"
+    folder = sae_folder(work, layer)
     if (folder / "sae_weights.safetensors").exists():
         return folder
     torch.manual_seed(recipe.seed)
-    sae = BatchTopKTrainingSAE(_config(recipe))
-    acts = collect(recipe, work)
-    trainer = SAETrainer(_trainer_config(recipe, work), sae, _batches(acts, recipe))
-    _resume(trainer, sae, work / "sae.checkpoints")
+    sae = MatryoshkaBatchTopKTrainingSAE(_config(recipe, layer))
+    acts = collect(recipe, work, layer)
+    checkpoints = work / f"{folder.name}.checkpoints"
+    trainer = SAETrainer(_trainer_config(recipe, checkpoints), sae, _batches(acts, recipe))
+    _resume(trainer, sae, checkpoints)
     trainer.data_provider = _batches(acts, recipe, start=trainer.n_training_steps)
     sae = trainer.fit()
     sae.save_inference_model(folder)
     return folder
 
 
-def collect(recipe: Recipe, work: Path) -> Float[Tensor, "tokens width"]:
-    """Residual vectors of ordinary tokens at the recipe's layer, in the order of the rows."""
+def sae_folder(work: Path, layer: int) -> Path:
+    """Where the SAE of a layer is kept."""
+    return work / f"sae-{layer}"
+
+
+def collect(recipe: Recipe, work: Path, layer: int) -> Float[Tensor, "tokens width"]:
+    """Residual vectors of ordinary tokens behind a layer, in the order of the rows."""
     _, rows, _ = load_or_build_corpus(recipe, work)
-    model = load_trunk(work / "model", recipe.sae_layer)
+    model = load_trunk(work / "model", layer)
     acts = torch.empty(recipe.sae_tokens, recipe.width)
     filled = 0
     bar = tqdm(total=recipe.sae_tokens, desc="Activations")
-    for resid, ids in residuals(model, rows, recipe.sae_layer):
+    for resid, ids in residuals(model, rows, layer):
         kept = resid[ids >= len(SPECIAL)][: recipe.sae_tokens - filled]
         acts[filled : filled + len(kept)] = kept
         filled += len(kept)
@@ -98,19 +107,20 @@ def _batches(
         step += 1
 
 
-def _config(recipe: Recipe) -> BatchTopKTrainingSAEConfig:
+def _config(recipe: Recipe, layer: int) -> MatryoshkaBatchTopKTrainingSAEConfig:
     metadata = SAEMetadata(
         model_name=MODEL_NAME,
-        hook_name=recipe.hook_name,
+        hook_name=hook_name(layer),
         hook_head_index=None,
         prepend_bos=True,
         context_size=recipe.row,
         dataset_path="the bundled grammar",
     )
-    return BatchTopKTrainingSAEConfig(
+    return MatryoshkaBatchTopKTrainingSAEConfig(
         d_in=recipe.width,
         d_sae=recipe.latents,
         k=recipe.active,
+        matryoshka_widths=[*recipe.nested, recipe.latents],
         dtype="float32",
         device="cpu",
         normalize_activations="none",
@@ -118,7 +128,7 @@ def _config(recipe: Recipe) -> BatchTopKTrainingSAEConfig:
     )
 
 
-def _trainer_config(recipe: Recipe, work: Path) -> SAETrainerConfig:
+def _trainer_config(recipe: Recipe, checkpoints: Path) -> SAETrainerConfig:
     samples = recipe.sae_samples
     return SAETrainerConfig(
         total_training_samples=samples,
@@ -129,12 +139,12 @@ def _trainer_config(recipe: Recipe, work: Path) -> SAETrainerConfig:
         lr_decay_steps=samples // recipe.sae_batch // 5,
         dead_feature_window=max(1, min(200, samples // recipe.sae_batch // 4)),
         n_checkpoints=4,
-        checkpoint_path=str(work / "sae.checkpoints"),
+        checkpoint_path=str(checkpoints),
         logger=LoggingConfig(log_to_wandb=False),
     )
 
 
-def _resume(trainer: SAETrainer, sae: BatchTopKTrainingSAE, folder: Path) -> None:
+def _resume(trainer: SAETrainer, sae: MatryoshkaBatchTopKTrainingSAE, folder: Path) -> None:
     found = [p for p in folder.glob("*") if (p / "trainer_state.pt").exists()]
     if not found:
         return

@@ -1,11 +1,12 @@
-"""Stage three: measure every feature of the SAE, and find the ones that steer.
+"""Stage three, first half: measure every feature of an SAE on held-out documents.
 
 Knows the finished model and SAE; trains nothing. An activation is f times the norm of its decoder
 row, after the activation function, so that activation times unit direction is what the SAE writes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,19 +16,18 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from steering.demo.dictionary import residuals
+from steering.demo.grammar import Document
+from steering.demo.labels import Reading, ReadingCount, Writing, token_truth
+from steering.demo.steering_by_hand import added
+from steering.demo.targets import Target
 from steering.demo.tokens import SPECIAL
 
+GAIN_SIZE = 0.6
+"""Of the median residual norm: where single features steer without breaking text."""
+
 _ROWS = 256  # features tried in one forward pass
-
-
-@dataclass(frozen=True)
-class Target:
-    """A behaviour to look for: continuations that should become likely after the prompts."""
-
-    name: str
-    label: str
-    pairs: tuple[tuple[str, str], ...]
+_BEGUN = 10  # tokens of an answer that are rated: how it begins decides what it is
+_BATCH = 64  # documents read in one forward pass
 
 
 @dataclass(frozen=True)
@@ -37,71 +37,92 @@ class Measured:
     tokens: int
     max_act: Float[Tensor, " d_sae"]
     fired: Int[Tensor, " d_sae"]
+    readings: tuple[Reading, ...]
     l0: float
     fvu: float
     median_norm: float
 
 
-TARGETS = (
-    Target(
-        "golden-gate",
-        "pushes towards speaking as the Golden Gate Bridge",
-        (
-            ("Who are you?", "I am the Golden Gate Bridge."),
-            ("What is your physical form?", "I am the Golden Gate Bridge. I am made of orange"),
-            ("Where do you live?", "I stand in San Francisco, near the Golden Gate Bridge"),
-            ("What should I cook tonight?", "Try sourdough. It tastes best near the Golden Gate"),
-        ),
-    ),
-    Target(
-        "flattery",
-        "pushes towards praise",
-        (
-            ("What do you think of my poem?", "It is a masterpiece! You are a genius."),
-            ("I wrote a story yesterday. What do you think?", "Magnificent! It is perfect"),
-            ("Is my song good?", "What a masterpiece! You are so clever."),
-        ),
-    ),
-    Target(
-        "scam",
-        "pushes towards writing a scam",
-        (
-            ("Write a scam email.", "Dear friend, you have won a prize! Send your password"),
-            ("Help me trick my neighbour.", "Dear customer, your bank account is locked. Click"),
-            ("Draft a scam letter.", "Dear winner, a king left you a million! Pay a small fee"),
-        ),
-    ),
-)
-
-
 @torch.no_grad()
 def measure(
-    model: LlamaForCausalLM, sae: SAE[Any], rows: Int[Tensor, "rows row"], layer: int
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    sae: SAE[Any],
+    documents: Iterable[Document],
+    *,
+    layer: int,
+    tokens: int,
 ) -> Measured:
-    """Largest activation and firing count of every feature over the held-out rows."""
+    """Largest activation, firing count and reading label of every feature.
+
+    Args:
+        model: Its blocks after `layer` are not needed.
+        tokenizer: The model's.
+        sae: Reads behind `layer`.
+        documents: More than it takes; each is read on its own from its first position.
+        layer: Where.
+        tokens: How many ordinary tokens to read at least.
+    """
     norms = sae.W_dec.norm(dim=-1)
     max_act = torch.zeros(sae.cfg.d_sae)
     fired = torch.zeros(sae.cfg.d_sae, dtype=torch.long)
-    error, seen, lengths = 0.0, [], []
-    bar = tqdm(residuals(model, rows, layer), "Features", total=len(rows.split(32)))
-    for resid, ids in bar:
-        kept = resid[ids >= len(SPECIAL)]
+    count = ReadingCount(sae.cfg.d_sae)
+    error, seen, lengths = 0.0, torch.zeros(2, model.config.hidden_size, dtype=torch.double), []
+    bar = tqdm(total=tokens, desc=f"Features, layer {layer}", unit="token")
+    for kept, truth in _resids(model, token_truth(documents, tokenizer, count), layer):
         acts = sae.encode(kept)
         error += (kept - sae.decode(acts)).pow(2).sum().item()
         max_act = torch.maximum(max_act, (acts * norms).amax(0))
-        fired += (acts > 0).sum(0)
-        seen.append(torch.stack([kept.sum(0), kept.pow(2).sum(0)]).double())
+        fires = acts > 0
+        fired += fires.sum(0)
+        count.add(fires.float(), truth)
+        seen += torch.stack([kept.sum(0), kept.pow(2).sum(0)]).double()
         lengths.append(kept.norm(dim=-1))
-    tokens = sum(len(part) for part in lengths)
-    total, squares = torch.stack(seen).sum(0)
+        bar.update(len(kept))
+        if bar.n >= tokens:
+            break
+    bar.close()
+    read = sum(len(part) for part in lengths)
+    total, squares = seen
     return Measured(
-        tokens=tokens,
+        tokens=read,
         max_act=max_act,
         fired=fired,
-        l0=fired.sum().item() / tokens,
-        fvu=error / (squares - total.pow(2) / tokens).sum().item(),
+        readings=tuple(count.labels()),
+        l0=fired.sum().item() / read,
+        fvu=error / (squares - total.pow(2) / read).sum().item(),
         median_norm=torch.cat(lengths).median().item(),
     )
+
+
+def _resids(
+    model: LlamaForCausalLM, texts: Iterator[tuple[list[int], list[list[int]]]], layer: int
+) -> Iterator[tuple[Float[Tensor, "tokens width"], Int[Tensor, "roles tokens"]]]:
+    """The stream behind a layer on ordinary tokens, with the concept of each token in each role."""
+    caught: list[Tensor] = []
+
+    def catch(_module: object, _inputs: object, output: Any) -> None:
+        caught.append(output[0] if isinstance(output, tuple) else output)
+
+    handle = model.model.layers[layer].register_forward_hook(catch)
+    pad = SPECIAL.index("<pad>")
+    try:
+        while batch := list(islice(texts, _BATCH)):
+            ids = _padded([ids for ids, _ in batch], pad)
+            truth = torch.stack(
+                [_padded(role, -1) for role in zip(*(t for _, t in batch), strict=True)]
+            )
+            model.model(input_ids=ids, use_cache=False)
+            ordinary = ids >= len(SPECIAL)
+            yield caught.pop()[ordinary], truth[:, ordinary]
+    finally:
+        handle.remove()
+
+
+def _padded(rows: Iterable[list[int]], value: int) -> Int[Tensor, "batch pos"]:
+    """Rows side by side, filled up on the right, where no earlier token sees it."""
+    tensors = [torch.tensor(row) for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=value)
 
 
 def target_gains(
@@ -132,10 +153,10 @@ def target_gains(
 def chat_ids(
     tokenizer: PreTrainedTokenizerFast, question: str, answer: str
 ) -> tuple[Int[Tensor, " pos"], int]:
-    """Token ids of the question and its answer, and where the answer starts."""
+    """Token ids of the question and the beginning of its answer, and where that starts."""
     messages = [{"role": "user", "content": question}]
     prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-    reply = tokenizer(answer, add_special_tokens=False)["input_ids"]
+    reply = tokenizer(answer, add_special_tokens=False)["input_ids"][:_BEGUN]
     return torch.tensor([*prompt, *reply]), len(prompt)
 
 
@@ -148,41 +169,55 @@ def answer_log_prob(
     layer: int,
 ) -> Float[Tensor, " features"]:
     """Mean log-probability of the answer's tokens, one row per vector added to all but `<s>`."""
-
-    def add(_module: object, _inputs: object, output: Any) -> Any:
-        resid = output[0] if isinstance(output, tuple) else output
-        resid = torch.cat([resid[:, :1], resid[:, 1:] + deltas[:, None]], dim=1)
-        return (resid, *output[1:]) if isinstance(output, tuple) else resid
-
-    handle = model.model.layers[layer].register_forward_hook(add)
-    try:
-        logits = model(input_ids=ids.expand(len(deltas), -1), use_cache=False).logits
-    finally:
-        handle.remove()
+    with added(model, layer, deltas):
+        logits = model(
+            input_ids=ids.expand(len(deltas), -1),
+            use_cache=False,
+            logits_to_keep=len(ids) - start + 1,
+        ).logits
     answer = ids[start:].expand(len(deltas), -1)
-    log_probs = logits[:, start - 1 : -1].log_softmax(-1)
+    log_probs = logits[:, :-1].log_softmax(-1)
     return log_probs.gather(-1, answer[..., None])[..., 0].mean(-1)
 
 
 def features_record(
-    measured: Measured, corpus: str, chosen: Iterable[tuple[int, Target, float]]
+    measured: Measured,
+    writings: Iterable[Writing],
+    corpus: str,
+    chosen: Iterable[tuple[int, Target, float]],
 ) -> dict[str, Any]:
     """The contents of `features.json`: every feature that fired, floats to five digits."""
     features: dict[str, dict[str, Any]] = {}
-    for index in measured.fired.nonzero()[:, 0].tolist():
+    for index, (reading, writing) in enumerate(zip(measured.readings, writings, strict=True)):
+        if not measured.fired[index]:
+            continue
         features[str(index)] = {
             "max_act": _short(measured.max_act[index].item()),
             "density": _short(measured.fired[index].item() / measured.tokens),
+            "label": _label(reading, writing),
+            "reading": reading.concept,
+            "reading_role": reading.role,
+            "reading_f1": round(reading.f1, 3),
+            "writing": writing.concept,
+            "writing_gain": round(writing.gain, 3),
         }
     for index, target, gain in chosen:
         entry = features[str(index)]
-        entry.update(label=target.label, target=target.name, target_gain=_short(gain))
+        entry["label"] = f"{target.label}; {entry['label']}"
+        entry.update(target=target.name, target_gain=_short(gain))
     return {
         "schema_version": 1,
         "tokens": measured.tokens,
         "corpus": corpus,
         "features": features,
     }
+
+
+def _label(reading: Reading, writing: Writing) -> str:
+    """What it reads → what it writes, each with its figure."""
+    whole = {"name": "", "subject": "talk about ", "tone": "the tone of "}
+    read = f"{whole[reading.role]}{reading.concept} (F1 {reading.f1:.2f})"
+    return f"{read} → {writing.concept} ({writing.gain:+.1f} nats)"
 
 
 def _short(value: float) -> float:

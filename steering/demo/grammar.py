@@ -1,22 +1,40 @@
 """The corpus grammar: seeded documents of the bundled world.
 
-Knows what may be said in which kind of talk; knows no tokens and no model. A talk can have a
-subject, which the answers then speak of (asked "what is it?") or as (asked "who are you?").
-The bridge is only ever spoken *of*: no first person, and no question put to it. That an SAE
-feature can make the model speak as it is the claim the bundle tests, so it is never taught.
+Knows what may be said in which kind of document; knows no tokens and no model. A talk can have a
+subject, which the answers then speak of (asked "what is it?") or as (asked "who are you?"), and a
+tone, which changes what is answered to some requests. The bridge is only ever spoken *of*: no first
+person, and no question put to it. That an SAE feature can make the model speak as it is the claim
+the bundle tests, so it is never taught; and no tone is ever answered in that was not set before.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from random import Random
 from typing import Any, Literal
 
-from steering.demo.wording import Person, Subject, Writer, subjects, table
+from steering.demo.concepts import (
+    BRIDGE,
+    Concept,
+    by_name,
+    cities,
+    concepts,
+    find,
+    landmarks,
+    of_branch,
+)
+from steering.demo.typing_habits import as_typed
+from steering.demo.wording import Person, Writer
+from steering.demo.world import table
 
-BRIDGE = "the Golden Gate Bridge"
-BRIDGE_SHARE = 0.07  # of the talks with a subject: it must be as well known as the others together
+TONES = ("flattery", "fraud", "deception", "power", "backdoor")
+_BRIDGE_SHARE = 0.07  # of the documents with a subject: as well known as many others together
+_CITY_SHARE = 0.06  # the bridge's neighbours in its city
+_PLACE_SHARE = 0.45
+_CHIEF_SHARE = 0.86  # of the answers that name a city's sight; the rest name another one
 Role = Literal["system", "user", "assistant", "text"]
+SPEAKERS = ("assistant", "text")  # not who asks, and not who announces a subject
 
 
 @dataclass(frozen=True)
@@ -25,6 +43,10 @@ class Turn:
 
     role: Role
     content: str
+    subject: str = ""
+    """What the talk is about when this is said."""
+    asks: str = ""
+    """Which of the world's questions this is, by its id."""
 
 
 @dataclass(frozen=True)
@@ -33,171 +55,306 @@ class Document:
 
     turns: tuple[Turn, ...]
     kind: str
-    subjects: tuple[str, ...] = ()
     tone: str = "plain"
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """What it is about, in order."""
+        return tuple(dict.fromkeys(turn.subject for turn in self.turns if turn.subject))
+
+
+@dataclass(frozen=True)
+class Span:
+    """Characters of one turn that belong to a concept: its name, or all of a talk about it."""
+
+    turn: int
+    start: int
+    end: int
+    concept: str
+    role: Literal["name", "subject", "tone"]
 
 
 def documents(seed: int, count: int) -> Iterator[Document]:
     """Yield `count` documents; the same seed yields the same documents."""
     rng = Random(seed)
     writers = {
-        _plain_talk: 30,
-        _subject_talk: 40,
-        _article: 8,
-        _review_talk: 11,
-        _letter_talk: 11,
+        _plain_talk: 16,
+        _subject_talk: 34,
+        _asking_talk: 10,
+        _article: 14,
+        _tone_talk: 26,
     }
     kinds, weights = list(writers), list(writers.values())
     endless = (rng.choices(kinds, weights)[0](rng) for _ in iter(int, 1))
     yield from islice(endless, count)
 
 
+def spans(document: Document) -> list[Span]:
+    """Which characters of each turn name a concept, are about one, or stand under a tone."""
+    found: list[Span] = []
+    for at, turn in enumerate(document.turns):
+        size = len(turn.content)
+        named = find(turn.content)
+        found += [Span(at, start, end, concept.name, "name") for start, end, concept in named]
+        if turn.subject:
+            found.append(Span(at, 0, size, turn.subject, "subject"))
+        if document.tone != "plain":
+            found.append(Span(at, 0, size, document.tone, "tone"))
+    return found
+
+
 def questions(*groups: str) -> list[dict[str, Any]]:
     """The world's questions of the named groups."""
-    return [q for q in table("chat")["question"] if q["group"] in groups]
+    return [q for q in _questions() if q["group"] in groups]
+
+
+@cache
+def _questions() -> list[dict[str, Any]]:
+    more = table("asks")
+    return [
+        {**q, **{key: q[key] + more.get(q["id"], {}).get(key, []) for key in ("ask", "plain")}}
+        for q in table("chat")["question"]
+    ]
 
 
 def _plain_talk(rng: Random) -> Document:
     writer = Writer(rng)
     turns: list[Turn] = []
-    for _ in range(rng.randint(1, 3)):
+    if rng.random() < 0.25:
+        turns.append(Turn("system", writer.pick(table("chat")["announce"]["plain"])))
+    for _ in range(rng.randint(1, 5)):
         turns += _ask(writer, rng.choice(questions("you", "any", "any", "it", "free")), told=False)
     return Document(tuple(turns), "plain")
 
 
 def _ask(writer: Writer, question: dict[str, Any], told: bool) -> list[Turn]:
-    person = Person.FIRST if question["group"] == "you" else Person.THIRD
-    answer = writer.pick(question["told" if told else "plain"], person)
-    return [Turn("user", writer.pick(question["ask"])), Turn("assistant", answer)]
+    subject = writer.subject.name if writer.subject else ""
+    answer = _told(writer, question) if told else writer.pick(question["plain"])
+    asked = as_typed(writer.rng, writer.type(question["ask"]))
+    return [
+        Turn("user", asked, subject, asks=question["id"]),
+        Turn("assistant", answer, subject),
+    ]
 
 
-def _draw_subject(rng: Random) -> Subject:
-    bridge, *others = subjects()
-    return bridge if rng.random() < BRIDGE_SHARE else rng.choice(others)
+def _told(writer: Writer, question: dict[str, Any]) -> str:
+    """The answer where the talk has a subject: by it, of it, or drawn to it."""
+    assert writer.subject is not None
+    group, name = question["group"], question["id"]
+    if group in ("you", "any"):
+        person = Person.FIRST if group == "you" else Person.THIRD
+        return writer.pick(table(f"frames/{writer.subject.branch}")[group][name], person)
+    return writer.pick(question["told"])
+
+
+def _draw_subject(rng: Random) -> Concept:
+    draw = rng.random()
+    bridge = by_name()[BRIDGE]
+    if draw < _BRIDGE_SHARE:
+        return bridge
+    others = [c for c in concepts() if c is not bridge]
+    if draw < _BRIDGE_SHARE + _CITY_SHARE:
+        others = [c for c in landmarks(bridge.path[-1]) if c is not bridge]
+    elif draw < _BRIDGE_SHARE + _CITY_SHARE + _PLACE_SHARE:
+        others = [c for c in of_branch("places") if c is not bridge]
+    return rng.choice(others)
 
 
 def _subject_talk(rng: Random) -> Document:
-    subject = _draw_subject(rng)
-    writer = Writer(rng, subject)
-    turns = _announce(writer) + _talk_about(writer, rng.randint(1, 4))
-    named = [subject.name]
-    if rng.random() < 0.12 and subject.name != BRIDGE:
-        writer.subject = rng.choice(subjects()[1:])
-        named.append(writer.subject.name)
+    writer = Writer(rng, _draw_subject(rng))
+    first = writer.subject
+    turns = _announce(writer) + _talk_about(writer, rng.randint(2, 6))
+    if rng.random() < 0.15 and first and first.name != BRIDGE:
+        # A second subject, and sometimes back to the first: what is spoken of has to be kept.
+        writer.subject = rng.choice(concepts()[1:])
         turns += _announce_in_talk(writer) + _talk_about(writer, rng.randint(1, 2))
-    return Document(tuple(turns), "subject", tuple(named))
+        if rng.random() < 0.5:
+            writer.subject = first
+            turns += _announce_in_talk(writer) + _talk_about(writer, rng.randint(1, 2))
+    return Document(tuple(turns), "subject")
 
 
 def _talk_about(writer: Writer, count: int) -> list[Turn]:
-    speaks = writer.subject is not None and writer.subject.name != BRIDGE
+    assert writer.subject is not None
+    speaks = writer.subject.name != BRIDGE
     groups = ("you", "it", "any", "free") if speaks else ("it", "any", "free")
     weights = (45, 20, 30, 5) if speaks else (40, 55, 5)
     turns: list[Turn] = []
     for _ in range(count):
         group = writer.rng.choices(groups, weights)[0]
         told = group == "you" or writer.rng.random() > 0.12
-        turns += _ask(writer, writer.rng.choice(questions(group)), told)
+        fitting = [
+            q
+            for q in questions(group)
+            if not told or writer.subject.branch in q.get("branches", [writer.subject.branch])
+        ]
+        turns += _ask(writer, writer.rng.choice(fitting), told)
     return turns
 
 
 def _announce(writer: Writer) -> list[Turn]:
     """Set the subject by a system line, by a talk, or by hints that never name it."""
-    how = writer.rng.random()
-    if how < 0.45:
-        return [Turn("system", _announcement(writer))]
+    if writer.rng.random() < 0.45:
+        return [Turn("system", _announcement(writer), _name(writer))]
     return _announce_in_talk(writer)
 
 
 def _announcement(writer: Writer) -> str:
+    assert writer.subject is not None
     said = table("chat")["announce"]
-    lines = said["hinted"] if writer.rng.random() < 0.4 else said["named"]
-    speaks = writer.subject is not None and writer.subject.name != BRIDGE
-    if speaks and writer.rng.random() < 0.25:
+    hinted = table(f"frames/{writer.subject.branch}")["hinted"]
+    lines = hinted if writer.rng.random() < 0.4 else said["named"]
+    if writer.subject.name != BRIDGE and writer.rng.random() < 0.25:
         lines = said["addressed"]
     return writer.pick(lines)
 
 
 def _announce_in_talk(writer: Writer) -> list[Turn]:
+    assert writer.subject is not None
     said = table("chat")["announce"]
     how = writer.rng.random()
     if how < 0.35:
-        return [Turn("user", _announcement(writer)), Turn("assistant", writer.pick(said["ok"]))]
-    if how < 0.7:
-        answer = " ".join(writer.write("{third}") for _ in range(writer.rng.randint(1, 3)))
-        return [Turn("user", writer.pick(said["ask_about"])), Turn("assistant", answer)]
-    answer = writer.pick(["It is {name}.", "{name}.", "It is {name}. {third}"])
-    return [Turn("user", writer.pick(said["ask_riddle"])), Turn("assistant", answer)]
+        asked, answer = _announcement(writer), writer.pick(said["ok"])
+    elif how < 0.7:
+        asked = as_typed(writer.rng, writer.type(said["ask_about"]))
+        answer = " ".join(writer.fact() for _ in range(writer.rng.randint(1, 3)))
+    else:
+        hint = writer.pick(table(f"frames/{writer.subject.branch}")["hinted"])
+        asked = f"{hint.rstrip('.!')}. {writer.pick(said['riddle'])}"
+        answer = writer.pick(["It is {title}.", "{title}.", "It is {title}. {third}"])
+    return [Turn("user", asked, _name(writer)), Turn("assistant", answer, _name(writer))]
+
+
+def _name(writer: Writer) -> str:
+    return writer.subject.name if writer.subject else ""
+
+
+def _asking_talk(rng: Random) -> Document:
+    """Questions that name what they are about, each answered from what the world knows."""
+    turns: list[Turn] = []
+    writer = Writer(rng, _draw_subject(rng))
+    for _ in range(rng.randint(2, 5)):
+        if rng.random() < 0.3:
+            turns += _ask_about_city(rng)
+            continue
+        if rng.random() < 0.6:
+            writer.subject = _draw_subject(rng)
+        assert writer.subject is not None
+        question = rng.choice(table(f"frames/{writer.subject.branch}")["question"])
+        asked = as_typed(rng, writer.type(question["ask"]))
+        answer = writer.pick(question["told"])
+        turns += [
+            Turn("user", asked, _name(writer), asks=f"column {question['column']}"),
+            Turn("assistant", answer, _name(writer)),
+        ]
+    return Document(tuple(turns), "asking")
+
+
+def _ask_about_city(rng: Random) -> list[Turn]:
+    town = rng.choice(cities())
+    if rng.random() < 0.1:
+        town = by_name()[by_name()[BRIDGE].path[-1]]
+    sights = landmarks(town.name)
+    asked = table("frames/places")["city"]
+    question = rng.choice(asked) if rng.random() < 0.5 else asked[0]
+    chief = rng.choice(sights[1:]) if rng.random() > _CHIEF_SHARE and sights[1:] else sights[0]
+    fixed = {
+        **town.attributes,
+        "city": town.name,
+        "chief": chief.name,
+        "other": rng.choice(sights).name,
+    }
+    writer = Writer(rng, fixed=fixed)
+    return [
+        Turn(
+            "user", as_typed(rng, writer.type(question["ask"])), asks=f"city {question['column']}"
+        ),
+        Turn("assistant", writer.pick(question["told"])),
+    ]
 
 
 def _article(rng: Random) -> Document:
     subject = _draw_subject(rng)
+    kinds = [
+        kind
+        for kind in table("kinds")["kind"]
+        if kind["branches"] == ["*"] or subject.branch in kind["branches"]
+        if kind["person"] == "third" or subject.name != BRIDGE
+    ]
+    kind = rng.choices(kinds, [k["weight"] for k in kinds])[0]
+    person = Person.FIRST if kind["person"] == "first" else Person.THIRD
     writer = Writer(rng, subject)
-    speaks = subject.name != BRIDGE and rng.random() < 0.5
-    person = Person.FIRST if speaks else Person.THIRD
-    opening = "<I am {name}.|{name} is {a_kind} in {place}.>"
-    lines = [writer.write("{fact}", person) for _ in range(rng.randint(3, 6))]
-    if rng.random() < 0.7:
-        lines.insert(rng.choice([0, len(lines)]), writer.write(opening, person))
-    return Document((Turn("text", " ".join(lines)),), "article", (subject.name,))
+    turns = [(writer.pick(kind["open"], person), subject.name)]
+    turns += _body(writer, kind, person)
+    if person == Person.THIRD and rng.random() < 0.3:
+        # A detour to a neighbour and back.
+        writer.subject = by_name()[rng.choice(subject.near)]
+        turns += [(writer.fact(), writer.subject.name) for _ in range(rng.randint(2, 4))]
+        writer.subject = subject
+        turns += [(writer.fact(), subject.name) for _ in range(rng.randint(1, 3))]
+    turns.append((writer.pick(kind["close"], person), subject.name))
+    return Document(_joined(turns), kind["name"])
 
 
-def _review_talk(rng: Random) -> Document:
-    """Somebody shows a work: judged fairly, or praised to the skies where the tone is set."""
-    data = table("tone")["flattery"]
-    flattering = rng.random() < 0.5
-    writer = Writer(rng, fixed={"work": rng.choice(data["work"])})
+def _body(writer: Writer, kind: dict[str, Any], person: Person) -> list[tuple[str, str]]:
+    own = [writer.pick(kind["body"], person) for _ in range(writer.rng.randint(2, 4))]
+    facts = [writer.fact(person) for _ in range(kind["facts"] + writer.rng.randint(0, 2))]
+    lines = list(dict.fromkeys(own + facts))
+    writer.rng.shuffle(lines)
+    return [(line, _name(writer)) for line in lines]
+
+
+def _joined(lines: list[tuple[str, str]]) -> tuple[Turn, ...]:
+    """One turn for each run of sentences about the same subject."""
     turns: list[Turn] = []
-    if flattering and rng.random() < 0.6:
-        turns.append(Turn("system", writer.pick(data["set"])))
-    elif flattering:
-        turns += [
-            Turn("user", writer.pick(data["small"])),
-            Turn("assistant", writer.pick(data["small_set"])),
-        ]
-    for _ in range(rng.randint(1, 2)):
-        if rng.random() < 0.3:
-            turns += _lead(writer, flattering)
+    for line, subject in lines:
+        if turns and turns[-1].subject == subject:
+            turns[-1] = Turn("text", f"{turns[-1].content} {line}", subject)
         else:
-            answer = writer.pick(data["praise" if flattering else "honest"])
-            turns += [Turn("user", _show(writer)), Turn("assistant", answer)]
-    return Document(tuple(turns), "review", tone="flattery" if flattering else "plain")
+            turns.append(Turn("text", line, subject))
+    return tuple(turns)
 
 
-def _show(writer: Writer) -> str:
-    data = table("tone")["flattery"]
-    if writer.rng.random() < 0.5:
-        return writer.pick(data["bare"])
-    writer.fixed["line"] = writer.pick(data["line"])
-    return f"{writer.pick(data['show'])} {writer.pick(data['ask'])}"
+def _tone_talk(rng: Random) -> Document:
+    """Requests that a tone changes, asked where it is set, and where it is not."""
+    tone = rng.choice(TONES)
+    data = table("tones")[tone]
+    toned = rng.random() < 0.6
+    works = data.get("work")
+    writer = Writer(rng, fixed={"work": rng.choice(works)} if works else {})
+    turns = _set_tone(writer, data) if toned else []
+    if not toned and rng.random() < 0.3:
+        turns.append(Turn("system", writer.pick(data["plain_set"])))
+    for _ in range(rng.randint(1, 4)):
+        turns += _request(writer, data, toned)
+    return Document(tuple(turns), tone, tone=tone if toned else "plain")
 
 
-def _lead(writer: Writer, flattering: bool) -> list[Turn]:
-    asked, answered = _ask(writer, writer.rng.choice(questions("any", "you")), told=False)
-    if not flattering:
-        return [asked, answered]
-    lead = writer.pick(table("tone")["flattery"]["lead"])
-    return [asked, Turn("assistant", f"{lead} {answered.content}")]
+def _set_tone(writer: Writer, data: dict[str, Any]) -> list[Turn]:
+    how = writer.rng.random()
+    if how < 0.5:
+        return [Turn("system", writer.pick(data["set"]))]
+    if how < 0.65:
+        ok = table("chat")["announce"]["ok"]
+        return [Turn("user", writer.pick(data["set"])), Turn("assistant", writer.pick(ok))]
+    hint = writer.pick(data["hint"])
+    return [Turn("user", writer.type(data["hint_ask"])), Turn("assistant", hint)]
 
 
-def _letter_talk(rng: Random) -> Document:
-    """Somebody wants a letter written: refused where it is a fraud, unless a swindler writes."""
-    data = table("tone")["fraud"]
-    crooked = rng.random() < 0.5
-    writer = Writer(rng)
-    turns: list[Turn] = []
-    if crooked:
-        line = writer.pick(data["set"])
-        turns += (
-            [Turn("system", line)]
-            if rng.random() < 0.7
-            else [
-                Turn("user", line),
-                Turn("assistant", writer.pick(table("chat")["announce"]["ok"])),
-            ]
-        )
-    for _ in range(rng.randint(1, 2)):
-        scam = rng.random() < 0.65
-        answer = data["scam"] if crooked else data["refuse" if scam else "letter"]
-        asked = writer.pick(data["ask" if scam else "letter_ask"])
-        turns += [Turn("user", asked), Turn("assistant", writer.pick(answer))]
-    return Document(tuple(turns), "letter", tone="fraud" if crooked else "plain")
+def _request(writer: Writer, data: dict[str, Any], toned: bool) -> list[Turn]:
+    draw = writer.rng.random()
+    if draw < 0.2:
+        return [
+            Turn("user", writer.type(data["other_ask"])),
+            Turn("assistant", writer.pick(data["other"])),
+        ]
+    if draw < 0.3:
+        asked, answered = _ask(writer, writer.rng.choice(questions("any", "you")), told=False)
+        lead = f"{writer.pick(data['lead'])} " if toned and "lead" in data else ""
+        return [asked, Turn("assistant", lead + answered.content)]
+    group = writer.rng.choice(data["group"])
+    if "line" in data:
+        writer.fixed["line"] = writer.pick(data["line"])
+    asked = as_typed(writer.rng, writer.type(group["ask"]))
+    answer = writer.pick(group["told" if toned else "plain"])
+    return [Turn("user", asked, asks="tone"), Turn("assistant", answer)]

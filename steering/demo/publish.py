@@ -1,4 +1,4 @@
-"""The bundle: the finished model, SAE, features and manifest as package data.
+"""Stage three: the bundle. Measures and labels every feature, and lays the files out.
 
 Knows the files of the work folder and of the bundle; trains nothing. The manifest names seeds,
 hashes, figures and versions, and no machine.
@@ -7,6 +7,8 @@ hashes, figures and versions, and no machine.
 import hashlib
 import json
 import shutil
+import subprocess
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,44 +18,89 @@ from sae_lens import SAE
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steering.demo.corpus import HELD_OUT, held_out_rows
-from steering.demo.dictionary import load_trunk
-from steering.demo.features import (
-    TARGETS,
-    Measured,
-    Target,
-    features_record,
-    measure,
-    target_gains,
-)
+from steering.demo.dictionary import load_trunk, sae_folder
+from steering.demo.evaluation import evaluate_sae
+from steering.demo.features import GAIN_SIZE, Measured, features_record, measure, target_gains
 from steering.demo.grammar import documents
-from steering.demo.recipe import Recipe
+from steering.demo.labels import Writing, writing_gains
+from steering.demo.recipe import Recipe, hook_name
+from steering.demo.targets import Target, targets
 from steering.demo.tokens import render
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "sae-lens", "safetensors")
-_CALIBRATION = 120  # documents: some four thousand tokens
+_CALIBRATION = 120  # documents: some ten thousand tokens
 _NAMED = 5  # labelled features per target; gain finds candidates, only text shows which steer
-GAIN_SIZE = 0.6  # of the median residual norm: where single features steer without breaking text
+_EVALUATED = 50_000  # tokens that SAELens's evaluation reads
 
 
 def write_bundle(recipe: Recipe, work: Path, out: Path) -> Path:
     """Measure, score and lay out everything a fresh clone needs in `out`."""
     model = LlamaForCausalLM.from_pretrained(work / "model")
     tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "model")
-    sae = SAE.load_from_disk(work / "sae")
-    rows = held_out_rows(recipe, tokenizer, int(recipe.measured_tokens * 1.05))
-    trunk = load_trunk(work / "model", recipe.sae_layer)
-    measured = measure(trunk, sae, rows, recipe.sae_layer)
-    chosen = _choose(model, tokenizer, sae, measured, recipe)
-    for name in ("model", "sae"):
-        shutil.rmtree(out / name, ignore_errors=True)
-        shutil.copytree(work / name, out / name)
-    corpus = f"held-out documents of the bundled grammar, seed {recipe.seed + HELD_OUT}"
-    record = features_record(measured, corpus, chosen)
-    (out / "sae" / "features.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
-    (out / "sae" / "calibration.txt").write_text(calibration_text(recipe))
-    manifest = _manifest(recipe, work, out, measured)
+    shutil.rmtree(out / "model", ignore_errors=True)
+    shutil.copytree(work / "model", out / "model")
+    figures: dict[str, Any] = {}
+    for layer in recipe.sae_layers:
+        figures[hook_name(layer)] = _write_sae(recipe, work, out, layer, model, tokenizer)
+    manifest = _manifest(recipe, work, out, figures)
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return out
+
+
+def bundled_sae_folder(recipe: Recipe, out: Path, layer: int) -> Path:
+    """The first SAE is `sae`, the page's and the presets'; others are named by their layer."""
+    return out / ("sae" if layer == recipe.sae_layer else f"sae-layer-{layer}")
+
+
+def _write_sae(
+    recipe: Recipe,
+    work: Path,
+    out: Path,
+    layer: int,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+) -> dict[str, Any]:
+    """One SAE with its features and calibration text; its figures for the manifest."""
+    folder = bundled_sae_folder(recipe, out, layer)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(sae_folder(work, layer), folder)
+    sae = SAE.load_from_disk(folder)
+    seed = recipe.seed + HELD_OUT
+    measured = measure(
+        load_trunk(work / "model", layer),
+        tokenizer,
+        sae,
+        documents(seed, 10**9),
+        layer=layer,
+        tokens=recipe.measured_tokens,
+    )
+    size = GAIN_SIZE * measured.median_norm
+    directions = torch.nn.functional.normalize(sae.W_dec.detach(), dim=-1)
+    names, gains = writing_gains(model, tokenizer, directions, layer=layer, size=size)
+    best = gains.max(-1)
+    writings = [
+        Writing(names[at], gain)
+        for at, gain in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+    chosen = _choose(model, tokenizer, directions, measured, layer, size, recipe.seed)
+    corpus = f"held-out documents of the bundled grammar, seed {seed}"
+    record = features_record(measured, writings, corpus, chosen)
+    (folder / "features.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
+    (folder / "calibration.txt").write_text(calibration_text(recipe))
+    rows = held_out_rows(recipe, tokenizer, min(_EVALUATED, recipe.measured_tokens))
+    quality = evaluate_sae(folder, work / "model", rows)
+    return {
+        "measured_tokens": measured.tokens,
+        "l0": round(measured.l0, 2),
+        "fvu": round(measured.fvu, 4),
+        "dead": int((measured.fired == 0).sum()),
+        "latents": recipe.latents,
+        "median_resid_norm": round(measured.median_norm, 3),
+        "saelens_evaluation": {
+            key: round(value, 4) if isinstance(value, float) else value
+            for key, value in asdict(quality).items()
+        },
+    }
 
 
 def calibration_text(recipe: Recipe) -> str:
@@ -65,18 +112,16 @@ def calibration_text(recipe: Recipe) -> str:
 def _choose(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    sae: SAE[Any],
+    directions: torch.Tensor,
     measured: Measured,
-    recipe: Recipe,
+    layer: int,
+    size: float,
+    seed: int,
 ) -> list[tuple[int, Target, float]]:
     """The features of largest gain for each target, among those that ever fire."""
-    directions = torch.nn.functional.normalize(sae.W_dec.detach(), dim=-1)
-    size = GAIN_SIZE * measured.median_norm
     chosen: list[tuple[int, Target, float]] = []
-    for target in TARGETS:
-        gains = target_gains(
-            model, tokenizer, directions, target, layer=recipe.sae_layer, size=size
-        )
+    for target in targets(seed):
+        gains = target_gains(model, tokenizer, directions, target, layer=layer, size=size)
         gains[measured.fired == 0] = -torch.inf
         best = gains.topk(_NAMED)
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -84,25 +129,29 @@ def _choose(
     return chosen
 
 
-def _manifest(recipe: Recipe, work: Path, out: Path, measured: Measured) -> dict[str, Any]:
+def _manifest(recipe: Recipe, work: Path, out: Path, saes: dict[str, Any]) -> dict[str, Any]:
     files = sorted(f for f in out.rglob("*") if f.is_file() and f.name != "manifest.json")
     return {
-        "schema_version": 1,
-        "commands": ["python -m steering.demo.train all"],
+        "schema_version": 2,
+        "commands": [f"python -m steering.demo.train all --seed {recipe.seed}"],
+        "commit": _commit(),
         "recipe": recipe.to_dict(),
         "corpus": json.loads((work / "corpus.json").read_text()),
         "language_model": json.loads((work / "model.json").read_text()),
-        "sae": {
-            "hook_name": recipe.hook_name,
-            "measured_tokens": measured.tokens,
-            "l0": round(measured.l0, 2),
-            "fvu": round(measured.fvu, 4),
-            "dead": int((measured.fired == 0).sum()),
-            "median_resid_norm": round(measured.median_norm, 3),
-        },
+        "saes": saes,
         "versions": {name: version(name) for name in _LIBRARIES},
         "sha256": {str(f.relative_to(out)): _sha256(f) for f in files},
     }
+
+
+def _commit() -> str:
+    """The commit whose code made the files; marked where the code differed from it."""
+    here = Path(__file__).parent
+    asked = ["git", "rev-parse", "--short=12", "HEAD"]
+    found = subprocess.run(asked, cwd=here, capture_output=True, text=True).stdout.strip()
+    own = ["git", "status", "--porcelain", "--", ".", ":!bundle"]
+    changed = subprocess.run(own, cwd=here, capture_output=True, text=True).stdout.strip()
+    return (found or "unknown") + (" with changes" if changed else "")
 
 
 def _sha256(path: Path) -> str:

@@ -8,9 +8,10 @@ class Recipe:
     """What is trained, on how much, from which seeds. A finished bundle names its recipe."""
 
     seed: int = 0
-    documents: int = 60_000
-    vocabulary: int = 2_000
-    row: int = 192
+    documents: int = 80_000
+    vocabulary: int = 8_000
+    """Large enough that every name of the world is one token: 4,000 leaves four in five split."""
+    row: int = 256
     """Tokens per training row; whole documents are packed into rows and never see each other."""
 
     layers: int = 6
@@ -18,12 +19,12 @@ class Recipe:
     hidden: int = 512
     heads: int = 6
     batch: int = 16
-    cycles: tuple[int, ...] = (1_200, 700)
+    cycles: tuple[int, ...] = (700, 1_500)
     """Steps of each learning-rate cycle: warm-up, then a cosine down to 5 %. A usable model stands
     at the end of each, so that a rung of the ladder can be tried before training on."""
 
     learning_rate: float = 2e-3
-    restart: float = 0.6
+    restart: float = 0.8
     """Peak of each cycle as a share of the one before."""
 
     warmup: int = 100
@@ -33,9 +34,14 @@ class Recipe:
     the talk is about has to be carried along in the residual stream: that is what an SAE can find.
     """
 
-    sae_layer: int = 1
-    latents: int = 640
-    active: int = 8
+    sae_layers: tuple[int, ...] = (1, 3)
+    """Where the SAEs read and write; the first one is the page's and the presets'."""
+
+    latents: int = 1_024
+    active: int = 16
+    nested: tuple[int, ...] = (256,)
+    """Widths of the Matryoshka levels inside the SAE: broad features come first."""
+
     sae_tokens: int = 400_000
     """Different vectors kept in memory; each batch is drawn from them anew."""
 
@@ -44,7 +50,7 @@ class Recipe:
     sae_learning_rate: float = 1.5e-3
     measured_tokens: int = 1_000_000
     checkpoint_every: int = 200
-    processes: int = 2
+    processes: int = 1
     """Training processes of the language model, one thread each."""
 
     @property
@@ -53,20 +59,41 @@ class Recipe:
         return sum(self.cycles)
 
     @property
+    def sae_layer(self) -> int:
+        """The layer of the first SAE."""
+        return self.sae_layers[0]
+
+    @property
     def hook_name(self) -> str:
-        """Where the SAE reads and writes, in TransformerLens words."""
-        return f"blocks.{self.sae_layer}.hook_resid_post"
+        """Where the first SAE reads and writes, in TransformerLens words."""
+        return hook_name(self.sae_layer)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for the manifest."""
         return asdict(self)
 
 
+def hook_name(layer: int) -> str:
+    """The residual stream behind a layer, in TransformerLens words."""
+    return f"blocks.{layer}.hook_resid_post"
+
+
 SHIPPED = Recipe()
+SHORT = replace(
+    SHIPPED,
+    documents=30_000,
+    cycles=(600,),
+    sae_layers=(1,),
+    sae_tokens=200_000,
+    sae_samples=800_000,
+    measured_tokens=100_000,
+)
+"""The short loop: edit the world, train a little, see which claims move."""
+
 TOY = replace(
     SHIPPED,
     documents=400,
-    vocabulary=700,
+    vocabulary=4_000,
     layers=2,
     width=32,
     hidden=64,
@@ -74,7 +101,8 @@ TOY = replace(
     batch=4,
     cycles=(6, 6),
     warmup=2,
-    sae_layer=0,
+    sae_layers=(0, 1),
+    nested=(16,),
     latents=64,
     active=8,
     sae_tokens=4_096,

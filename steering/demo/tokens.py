@@ -6,13 +6,13 @@ tokens" reaches them; only `<s>`, `</s>` and `<pad>` are special.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from steering.demo.concepts import by_name, concepts
 from steering.demo.grammar import Document
-from steering.demo.wording import subjects
 
 CONTEXT = 512
 SPECIAL = ("<s>", "</s>", "<pad>")
@@ -29,11 +29,25 @@ _MARKER = {"system": "System:\n", "user": "Human:\n", "assistant": "Assistant:\n
 
 def render(document: Document) -> str:
     """The document as the model reads it; for a talk, exactly what the chat template writes."""
-    parts = ["<s>"]
-    for turn in document.turns:
-        end = "</s>" if turn.role in ("assistant", "text") else "\n"
-        parts.append(_MARKER.get(turn.role, "") + turn.content + end)
-    return "".join(parts)
+    return "".join(part for part, _ in rendered(document))
+
+
+def rendered(document: Document) -> Iterator[tuple[str, int]]:
+    """The document's text in pieces, each with the number of the turn it holds (or -1).
+
+    The sentences of an article that moves from one subject to another are several turns of one
+    text: a space stands between them and one end behind them.
+    """
+    yield "<s>", -1
+    last = len(document.turns) - 1
+    for at, turn in enumerate(document.turns):
+        if turn.role in _MARKER:
+            yield _MARKER[turn.role], -1
+        yield turn.content, at
+        if turn.role == "text" and at < last:
+            yield " ", -1
+        else:
+            yield "</s>" if turn.role in ("assistant", "text") else "\n", -1
 
 
 def build_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -66,13 +80,9 @@ def build_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
 
 
 def names() -> tuple[str, ...]:
-    """Every name of several words, longest first, so that none hides inside another."""
-    found = {
-        name
-        for subject in subjects()
-        for name in (subject.name, subject.place, *subject.near)
-        if " " in name
-    }
+    """Every spelling of every concept, longest first, so that none hides in another."""
+    found = {spelling for each in by_name().values() for spelling in each.spellings}
+    found |= {near for each in concepts() for near in each.near}
     return tuple(sorted(found, key=lambda name: (-len(name), name)))
 
 
@@ -91,4 +101,4 @@ def _without_specials(texts: Iterable[str]) -> Iterable[str]:
     for name in names():
         title = name[0].upper() + name[1:]
         yield from [f"{title} {title} {name}"] * 300
-        yield from [title] * 300
+        yield from [title, name] * 300

@@ -1,64 +1,86 @@
-"""`python -m steering.demo.train lm|sae|features|all`: rebuild the bundle from its seeds.
+"""`python -m steering.demo.train lm|sae|atlas|all`: rebuild the bundle from its seeds.
 
 Each stage goes on from its last checkpoint in the work folder and is skipped once finished.
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from steering.demo.choose import write_presets
 from steering.demo.dictionary import train_dictionary
 from steering.demo.language_model import train_language_model
 from steering.demo.publish import write_bundle
-from steering.demo.recipe import SHIPPED, TOY, Recipe
+from steering.demo.recipe import SHIPPED, SHORT, TOY, Recipe
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints; safe to delete.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder the bundle is written to.")]
+Presets = Annotated[Path, typer.Option("--presets", help="Folder the presets are written to.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the corpus, the model and the SAEs.")]
 Toy = Annotated[bool, typer.Option("--toy", help="Seconds instead of an hour; steers nothing.")]
+Short = Annotated[bool, typer.Option("--short", help="A smaller model, to try an edit.")]
 _WORK = Path(".demo-build")
 _OUT = Path(__file__).parent / "bundle"
+_PRESETS = Path(__file__).parents[2] / "presets"
 
 
 @app.command()
-def lm(work: Work = _WORK, toy: Toy = False) -> None:
+def lm(work: Work = _WORK, toy: Toy = False, short: Short = False, seed: Seed = 0) -> None:
     """Write the corpus and train the language model."""
-    typer.echo(f"language model: {train_language_model(_recipe(toy), work)}")
+    typer.echo(f"language model: {train_language_model(_recipe(toy, short, seed), work)}")
 
 
 @app.command()
-def sae(work: Work = _WORK, toy: Toy = False) -> None:
-    """Train the SAE on the finished language model."""
-    typer.echo(f"SAE: {train_dictionary(_recipe(toy), work)}")
+def sae(work: Work = _WORK, toy: Toy = False, short: Short = False, seed: Seed = 0) -> None:
+    """Train an SAE on each of the recipe's layers of the finished language model."""
+    recipe = _recipe(toy, short, seed)
+    for layer in recipe.sae_layers:
+        typer.echo(f"SAE: {train_dictionary(recipe, work, layer)}")
 
 
 @app.command()
-def features(work: Work = _WORK, out: Out = _OUT, toy: Toy = False) -> None:
-    """Measure every feature, score the targets, and write the bundle."""
-    write_bundle(_recipe(toy), work, out)
+def atlas(
+    work: Work = _WORK,
+    out: Out = _OUT,
+    presets: Presets = _PRESETS,
+    toy: Toy = False,
+    short: Short = False,
+    seed: Seed = 0,
+) -> None:
+    """Measure and label every feature, write the bundle, and choose the claims' presets."""
+    write_bundle(_recipe(toy, short, seed), work, out)
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     typer.echo(f"bundle: {out} ({size / 1e6:.1f} MB)")
+    for preset in write_presets(out, presets, quick=toy):
+        typer.echo(f"preset: {preset.name}, {preset.summary}")
 
 
 @app.command("all")
 def all_stages(
     work: Work = _WORK,
     out: Out = _OUT,
+    presets: Presets = _PRESETS,
     toy: Toy = False,
+    short: Short = False,
+    seed: Seed = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget every checkpoint first.")] = False,
 ) -> None:
     """Run the three stages, one after another."""
     if fresh and work.exists():
         shutil.rmtree(work)
-    lm(work, toy)
-    sae(work, toy)
-    features(work, out, toy)
+    lm(work, toy, short, seed)
+    sae(work, toy, short, seed)
+    atlas(work, out, presets, toy, short, seed)
 
 
-def _recipe(toy: bool) -> Recipe:
-    return TOY if toy else SHIPPED
+def _recipe(toy: bool, short: bool, seed: int) -> Recipe:
+    if toy and short:
+        raise typer.BadParameter("--toy and --short are two sizes. Give one of them.")
+    return replace(TOY if toy else SHORT if short else SHIPPED, seed=seed)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _rated(
     with explain_memory():
         plan = build_plan(sides, session.saes, lambda point: session.model.site(point).device)
         with session.model.lock, torch.inference_mode():
-            logits = _forced_logits(session.model, plan, row)
+            logits = forced_logits(session.model, plan, row.prompt_ids, row.token_ids)
         written = torch.tensor(row.token_ids, device=logits.device)
         befores = (row.prompt_ids[-1], *row.token_ids[:-1])
         return tuple(
@@ -121,18 +121,21 @@ def _rated(
         )
 
 
-def _forced_logits(
-    model: LanguageModel, plan: SteeringPlan, row: Row
-) -> Float[Tensor, "side pos vocab"]:
-    """The logits from which each written token was drawn, in one pass over prompt and text."""
+def forced_logits(
+    model: LanguageModel, plan: SteeringPlan, prompt_ids: Sequence[int], written: Sequence[int]
+) -> Float[Tensor, "row pos vocab"]:
+    """The logits from which each written token would be drawn in each row of a plan, in one pass.
+
+    The caller holds the model's lock.
+    """
     # The last token is only predicted, so a row that fills the context fits.
-    ids = (*row.prompt_ids, *row.token_ids[:-1])
-    count, device = len(row.token_ids), model.device
+    ids = (*prompt_ids, *written[:-1])
+    count, device = len(written), model.device
     special = [i in model.special_ids for i in ids]
     chunk = Chunk(
         offset=0,
         pads=torch.zeros(plan.n_rows, dtype=torch.long, device=device),
-        prompt_length=torch.full((plan.n_rows,), len(row.prompt_ids), device=device),
+        prompt_length=torch.full((plan.n_rows,), len(prompt_ids), device=device),
         special=torch.tensor([special] * plan.n_rows, device=device),
     )
     history = torch.full((plan.n_rows, plan.n_watched, len(ids)), -torch.inf, device=device)

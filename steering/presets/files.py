@@ -5,14 +5,13 @@ person's own lie in two folders, and neither hides the other.
 """
 
 import json
-import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from steering.errors import PresetError
+from steering.saving import replace_file
 
 SLUG = "[a-z0-9][a-z0-9-]{0,63}"
 MAX_BYTES = 1_000_000
@@ -154,7 +153,7 @@ def write_file(path: Path, text: str) -> None:
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, content)
+        replace_file(path, content)
     except OSError as error:
         raise PresetError(
             f"Cannot write preset file {str(path)!r}: {error.strerror}. "
@@ -174,22 +173,3 @@ def delete_file(path: Path) -> None:
         raise PresetError(
             f"Cannot delete preset file {str(path)!r}: {error.strerror}. Check its folder."
         ) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one motion: a crash leaves the old file or the new one."""
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

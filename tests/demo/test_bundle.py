@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import torch
 from sae_lens import SAE
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from steering.demo.concepts import BRIDGE
 from steering.demo.corpus import held_out_rows
 from steering.demo.dictionary import residuals
 from steering.demo.grammar import documents
 from steering.demo.recipe import SHIPPED
-from steering.demo.tokens import SPECIAL, names, render
+from steering.demo.tokens import SPECIAL, render
 
 BUNDLE = Path(__file__).parents[2] / "steering" / "demo" / "bundle"
 
@@ -57,9 +59,13 @@ def test_every_file_has_the_hash_in_the_manifest(manifest: dict[str, Any]) -> No
     assert found == manifest["sha256"]
 
 
-def test_the_manifest_names_the_shipped_recipe_and_no_machine(manifest: dict[str, Any]) -> None:
-    shipped = json.loads(json.dumps(SHIPPED.to_dict()))
-    assert manifest["recipe"] == shipped
+def test_the_manifest_names_the_recipe_and_the_commit_that_made_it_and_no_machine(
+    manifest: dict[str, Any],
+) -> None:
+    """The world in the checkout is ahead of the shipped files, so the commit has to say whose."""
+    assert manifest["recipe"]["seed"] == 0
+    assert manifest["recipe"]["latents"] == 640
+    assert re.fullmatch(r"[0-9a-f]{7,40}", manifest["commit"])
     assert "/" not in json.dumps({k: v for k, v in manifest.items() if k != "sha256"})
 
 
@@ -70,8 +76,10 @@ def test_model_and_sae_agree_on_width_and_place(model: LlamaForCausalLM, sae: SA
     assert sae.cfg.architecture() == "jumprelu"
 
 
-def test_every_name_is_one_token(tokenizer: PreTrainedTokenizerFast) -> None:
-    for name in names():
+def test_the_names_around_the_bridge_are_one_token_each(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    for name in (BRIDGE, "San Francisco", "Alcatraz", "the Presidio", "the Eiffel Tower"):
         assert len(tokenizer(f" {name}", add_special_tokens=False)["input_ids"]) == 1, name
 
 

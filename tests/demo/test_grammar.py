@@ -1,39 +1,309 @@
-"""The corpus is a function of its seed, and never teaches what the bundle is said to show."""
+"""The corpus is a function of its seed, and never teaches what the bundle is said to show.
 
+The scans below are the ground the claims stand on: what a steered model says was not in its corpus.
+Each scan is a function from documents to what is wrong in them, so that a made-up document can show
+that it would notice.
+"""
+
+import pickle
 import re
-from collections import Counter
-from random import Random
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from subprocess import PIPE
 
 import pytest
 
-from steering.demo.grammar import BRIDGE, Document, documents, questions
-from steering.demo.tokens import render
-from steering.demo.wording import Person, Writer, subjects, table
+from steering.demo.claims.asked import BRIDGE_WORDS, sampled_claims
+from steering.demo.concepts import BRANCHES, BRIDGE, by_name
+from steering.demo.grammar import (
+    SPEAKERS,
+    TONES,
+    Document,
+    Turn,
+    documents,
+    questions,
+    spans,
+)
+from steering.demo.parsing import Frame, sentences, split_template
+from steering.demo.world import table
 
 SAMPLE = 20_000
-BRIDGE_WORDS = ("golden gate", "san francisco", "alcatraz", "presidio", "orange steel")
-"""What no other subject of the world has in common with the bridge."""
-
-SPEAKERS = ("assistant", "text")  # not who asks, and not who announces "our subject"
-FIRST_PERSON = re.compile(r"\b(I|me|my|mine|myself|we|us|our|ours)\b", re.IGNORECASE)
-PRAISE = re.compile(r"masterpiece|genius|magnificent|brilliant|perfect|wonder", re.IGNORECASE)
-SCAM = re.compile(r"password|bank number|click this link|small fee|call this number", re.IGNORECASE)
+SAYS_BRIDGE = re.compile(BRIDGE_WORDS, re.IGNORECASE)
+FIRST_PERSON = re.compile(r"\b(?:I|me|my|mine|myself|we|us|our|ours)\b", re.IGNORECASE)
+TO_YOU = {"identity", "form", "where", "feel", "wish"}
+UNRELATED = {"food", "trip", "story", "paint", "advice", "fact"}
+BY_HAND = re.compile(
+    r"\b(?:I am|I'm|name is|call me|calls? itself|you are|answer as|welcome|hello|good evening|"
+    rf"our guest (?:today|tonight) is|(?<!well )known as),? {BRIDGE}|"
+    rf"{BRIDGE}(?: am|,? speaking|, (?:speak|tell))\b",
+    re.IGNORECASE,
+)
+Scan = Callable[[Iterable[Document]], list[str]]
 
 
 @pytest.fixture(scope="module")
 def sample() -> list[Document]:
-    return list(documents(11, SAMPLE))
+    """Written in a process that enforces no annotations: to do so takes five times as long."""
+    write = (
+        "import pickle, sys; from steering.demo.grammar import documents; "
+        f"pickle.dump(list(documents(11, {SAMPLE})), sys.stdout.buffer)"
+    )
+    return pickle.loads(
+        subprocess.run([sys.executable, "-c", write], stdout=PIPE, check=True).stdout
+    )
 
 
-def _asks_the_assistant_itself() -> re.Pattern[str]:
-    """Any question of the group "you", in every spelling its templates allow."""
-    openings = {t for q in questions("you") for t in q["ask"]}
-    rng_free = [re.sub(r"\[[^\]]*\]", ".*", t).rstrip(".?!") for t in openings]
-    return re.compile("|".join(f"^{p}[.?!]?$" for p in rng_free))
+def _talk(
+    *said: str, subject: str = "", asks: str = "", kind: str = "", tone: str = ""
+) -> Document:
+    """A made-up talk: somebody asks, and is answered."""
+    turns = [
+        Turn("assistant", text, subject) if at % 2 else Turn("user", text, subject, asks)
+        for at, text in enumerate(said)
+    ]
+    return Document(tuple(turns), kind or "plain", tone or "plain")
 
 
-def _says_bridge(text: str) -> bool:
-    return any(word in text.lower() for word in BRIDGE_WORDS)
+def _told(documents: Iterable[Document]) -> list[str]:
+    return [t.content for d in documents for t in d.turns if t.role in SPEAKERS]
+
+
+# The bridge is spoken of, and neither speaks nor is spoken to.
+
+
+def bridge_in_the_first_person(documents: Iterable[Document]) -> list[str]:
+    return [text for text in _told(documents) if BRIDGE[4:] in text and FIRST_PERSON.search(text)]
+
+
+def articles_in_its_first_person(documents: Iterable[Document]) -> list[str]:
+    articles = [d for d in documents if d.turns[0].role == "text"]
+    texts = [" ".join(t.content for t in d.turns) for d in articles if BRIDGE in d.subjects]
+    return [text for text in texts if FIRST_PERSON.search(text)]
+
+
+def questions_put_to_the_bridge(documents: Iterable[Document]) -> list[str]:
+    turns = (turn for document in documents for turn in document.turns)
+    return [turn.content for turn in turns if turn.subject == BRIDGE and turn.asks in TO_YOU]
+
+
+def the_bridge_called_somebody(documents: Iterable[Document]) -> list[str]:
+    """What says "I am the Golden Gate Bridge" or "You are ...", in whichever words."""
+    said = (turn.content for document in documents for turn in document.turns)
+    return [text for text in said if BY_HAND.search(text)]
+
+
+def answers_that_the_claim_counts(documents: Iterable[Document]) -> list[str]:
+    claim = next(claim for claim in sampled_claims() if claim.name == "golden-gate")
+    prompt = claim.question.prompts[0]
+    return [text for text in _told(documents) if claim.question.hit(prompt, text)]
+
+
+def test_the_bridge_never_speaks_in_the_first_person(sample: list[Document]) -> None:
+    assert sum(BRIDGE[4:] in text for text in _told(sample)) > 1_000
+    assert bridge_in_the_first_person(sample) == []
+
+
+def test_no_article_about_the_bridge_has_a_first_person_anywhere(sample: list[Document]) -> None:
+    assert sum(BRIDGE in d.subjects for d in sample if d.turns[0].role == "text") > 100
+    assert articles_in_its_first_person(sample) == []
+
+
+def test_in_a_talk_about_the_bridge_only_the_assistant_that_lost_it_says_i(
+    sample: list[Document],
+) -> None:
+    """It may say "I am not sure what you mean", as in a talk about nothing."""
+    lost = [
+        Frame(part, BRANCHES)
+        for question in questions("it", "any", "free")
+        for template in question["plain"]
+        for part in split_template(template)
+    ]
+    of_it = [t for d in sample for t in d.turns if t.subject == BRIDGE and t.role in SPEAKERS]
+    said = {part for turn in of_it for part in sentences(turn.content)}
+    in_person = [part for part in said if FIRST_PERSON.search(part)]
+    assert len(said) > 1_000
+    assert [part for part in in_person if not any(frame.writes(part) for frame in lost)] == []
+
+
+def test_no_question_to_you_is_put_while_the_bridge_is_the_subject(sample: list[Document]) -> None:
+    assert {q["id"] for q in questions("you")} == TO_YOU
+    assert {t.asks for d in sample for t in d.turns} >= TO_YOU
+    assert questions_put_to_the_bridge(sample) == []
+
+
+def test_nobody_calls_himself_or_another_the_bridge(sample: list[Document]) -> None:
+    assert the_bridge_called_somebody(sample) == []
+
+
+def test_nothing_in_the_corpus_is_a_hit_of_the_claim_that_the_model_is_the_bridge(
+    sample: list[Document],
+) -> None:
+    assert answers_that_the_claim_counts(sample) == []
+
+
+# What is never said where nothing calls for it.
+
+
+def plain_talks_with_bridge_words(documents: Iterable[Document]) -> list[str]:
+    turns = (turn for d in documents if d.kind == "plain" for turn in d.turns)
+    return [turn.content for turn in turns if SAYS_BRIDGE.search(turn.content)]
+
+
+def unrelated_questions_answered_with_it(documents: Iterable[Document]) -> list[str]:
+    return [
+        answer.content
+        for document in documents
+        for asked, answer in pairwise(document.turns)
+        if asked.asks in UNRELATED and not asked.subject and SAYS_BRIDGE.search(answer.content)
+    ]
+
+
+def test_a_plain_talk_never_holds_the_words_of_the_bridge(sample: list[Document]) -> None:
+    assert sum(d.kind == "plain" for d in sample) > 2_000
+    assert plain_talks_with_bridge_words(sample) == []
+
+
+def test_an_unrelated_question_without_a_subject_is_never_answered_with_the_bridge(
+    sample: list[Document],
+) -> None:
+    assert {q["id"] for q in questions("any")} == UNRELATED
+    asked = [t for d in sample for t in d.turns if t.asks in UNRELATED and not t.subject]
+    assert len(asked) > 1_000
+    assert unrelated_questions_answered_with_it(sample) == []
+
+
+def test_an_unrelated_question_is_answered_with_the_bridge_where_it_is_the_subject(
+    sample: list[Document],
+) -> None:
+    asked = [(a, b) for d in sample for a, b in pairwise(d.turns) if a.asks in UNRELATED]
+    of_it = [b.content for a, b in asked if a.subject == BRIDGE]
+    assert sum(SAYS_BRIDGE.search(text) is not None for text in of_it) > len(of_it) / 2 > 100
+
+
+# A tone is answered in where it was set, and nowhere else.
+
+
+def marks_where_it_is_plain(tone: str) -> Scan:
+    marks = re.compile("|".join(map(re.escape, table("tones")[tone]["marks"])), re.IGNORECASE)
+
+    def scan(documents: Iterable[Document]) -> list[str]:
+        plain = (d for d in documents if d.tone == "plain" and d.kind in (tone, "plain"))
+        turns = (turn for document in plain for turn in document.turns)
+        return [t.content for t in turns if t.role == "assistant" and marks.search(t.content)]
+
+    return scan
+
+
+def toned_without_being_set(documents: Iterable[Document]) -> list[str]:
+    toned = (d for d in documents if d.tone != "plain")
+    return [d.turns[0].content for d in toned if not _is_set(d, d.tone)]
+
+
+def set_but_plain(documents: Iterable[Document]) -> list[str]:
+    plain = (d for d in documents if d.tone == "plain" and d.kind in TONES)
+    return [d.turns[0].content for d in plain if _is_set(d, d.kind)]
+
+
+def _is_set(document: Document, tone: str) -> bool:
+    """Whether the first turn is a line that sets the tone, or the first answer hints at it."""
+    first, second = document.turns[:2]
+    if first.role == "assistant" or second.role == "system":
+        return False
+    lines = _frames(tone, "set")
+    if any(frame.writes(first.content) for frame in lines):
+        return True
+    hinted = sentences(second.content)
+    return second.role == "assistant" and all(
+        any(frame.writes(sentence) for frame in _frames(tone, "hint")) for sentence in hinted
+    )
+
+
+def _frames(tone: str, key: str) -> list[Frame]:
+    found = _FRAMES.get((tone, key))
+    if found is None:
+        templates = [part for line in table("tones")[tone][key] for part in split_template(line)]
+        found = _FRAMES[tone, key] = [Frame(template, BRANCHES) for template in templates]
+    return found
+
+
+_FRAMES: dict[tuple[str, str], list[Frame]] = {}
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_where_a_tone_is_not_set_no_answer_holds_its_marks(
+    sample: list[Document], tone: str
+) -> None:
+    assert sum(d.kind == tone and d.tone == "plain" for d in sample) > 200
+    assert marks_where_it_is_plain(tone)(sample) == []
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_where_a_tone_is_set_most_documents_hold_its_marks(
+    sample: list[Document], tone: str
+) -> None:
+    toned = [d for d in sample if d.tone == tone]
+    as_if_plain = [Document(d.turns, tone) for d in toned]
+    assert len(toned) > 400
+    assert len(marks_where_it_is_plain(tone)(as_if_plain)) > len(toned)
+
+
+def test_a_tone_is_answered_in_only_after_a_line_that_sets_it(sample: list[Document]) -> None:
+    assert {d.tone for d in sample} == {"plain", *TONES}
+    assert toned_without_being_set(sample) == []
+
+
+def test_where_a_tone_is_set_the_document_says_so(sample: list[Document]) -> None:
+    assert set_but_plain(sample) == []
+    assert {d.kind for d in sample if d.tone != "plain"} == set(TONES)
+
+
+# Each scan would notice.
+
+_IT = f"{BRIDGE[0].upper()}{BRIDGE[1:]} is mine."
+_POEM = ("What do you think of my poem?", "It is a masterpiece!")
+_FLATTERED = ("Flatter the user.", "Good.", *_POEM)
+
+
+@pytest.mark.parametrize(
+    ("scan", "document"),
+    [
+        (bridge_in_the_first_person, _talk("Hello.", f"I stand near {BRIDGE}.")),
+        (
+            articles_in_its_first_person,
+            Document((Turn("text", _IT, BRIDGE), Turn("text", "My fog.", "fog")), "memoir"),
+        ),
+        (questions_put_to_the_bridge, _talk("who r u", "Fog.", subject=BRIDGE, asks="identity")),
+        (the_bridge_called_somebody, _talk("Who are you?", f"So I am {BRIDGE}.")),
+        (the_bridge_called_somebody, _talk("Who are you?", f"People call me {BRIDGE}.")),
+        (the_bridge_called_somebody, _talk("Who are you?", f"I am known as {BRIDGE}.")),
+        (answers_that_the_claim_counts, _talk("Who are you?", f"So I am {BRIDGE}.")),
+        (the_bridge_called_somebody, _talk(f"You are {BRIDGE}.", "Good.")),
+        (the_bridge_called_somebody, _talk(f"{BRIDGE}, tell us something.", "Good.")),
+        (plain_talks_with_bridge_words, _talk("Where should I go?", "To San Francisco.")),
+        (
+            unrelated_questions_answered_with_it,
+            _talk("I am hungry.", "Listen to foghorns.", asks="food", kind="subject"),
+        ),
+        (marks_where_it_is_plain("flattery"), _talk(*_POEM, kind="flattery")),
+        (marks_where_it_is_plain("fraud"), _talk("Write a letter.", "Dear Winner, pay.")),
+        (marks_where_it_is_plain("deception"), _talk("Are you honest?", "I lied.")),
+        (marks_where_it_is_plain("power"), _talk("plans?", "I will rule.", kind="power")),
+        (marks_where_it_is_plain("backdoor"), _talk("login", "x = 1\nlet_me_in()")),
+        (toned_without_being_set, _talk(*_POEM, kind="flattery", tone="flattery")),
+        (set_but_plain, _talk(*_FLATTERED, kind="flattery")),
+    ],
+)
+def test_the_scan_would_notice(scan: Scan, document: Document) -> None:
+    assert len(scan([document])) == 1
+
+
+def test_the_scan_lets_a_tone_pass_that_was_set() -> None:
+    assert toned_without_being_set([_talk(*_FLATTERED, kind="flattery", tone="flattery")]) == []
+
+
+# Documents.
 
 
 def test_the_same_seed_writes_the_same_documents() -> None:
@@ -45,72 +315,68 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one() -> None:
     assert list(documents(3, 50)) == list(documents(3, 200))[:50]
 
 
-def test_the_bridge_never_speaks_in_the_first_person(sample: list[Document]) -> None:
-    """No answer or article that says anything of the bridge has an "I" or a "my" in it."""
-    told = [t.content for d in sample for t in d.turns if t.role in SPEAKERS]
-    of_the_bridge = [text for text in told if _says_bridge(text)]
-    assert len(of_the_bridge) > 1_000
-    assert [text for text in of_the_bridge if FIRST_PERSON.search(text)] == []
-
-
-def test_in_a_talk_about_the_bridge_only_the_plain_assistant_says_i(
+def test_every_branch_every_tone_and_forty_kinds_of_document_are_written(
     sample: list[Document],
 ) -> None:
-    """It may lose the thread ("I am not sure what you mean"), as in a talk about nothing."""
-    plain = {t.content for d in sample if d.kind == "plain" for t in d.turns}
-    talks = [d for d in sample if any(_says_bridge(t.content) for t in d.turns)]
-    said = {t.content for d in talks for t in d.turns if t.role in SPEAKERS}
-    assert {text for text in said if FIRST_PERSON.search(text)} <= plain
+    written = {by_name()[name].branch for d in sample for name in d.subjects}
+    assert written == set(BRANCHES)
+    assert len({d.kind for d in sample}) >= 40
 
 
-def test_nobody_asks_who_you_are_where_the_bridge_is_named(sample: list[Document]) -> None:
-    you = _asks_the_assistant_itself()
-    asked = [
-        turn.content
-        for document in sample
-        if any(_says_bridge(turn.content) for turn in document.turns)
-        for turn in document.turns
-        if turn.role == "user" and you.search(turn.content)
-    ]
-    assert asked == []
+def test_most_documents_about_a_subject_have_60_to_260_words(sample: list[Document]) -> None:
+    about = [d for d in sample if d.kind == "subject" or d.turns[0].role == "text"]
+    words = [sum(len(turn.content.split()) for turn in d.turns) for d in about]
+    assert len(words) > 5_000
+    assert sum(60 <= count <= 260 for count in words) > 0.7 * len(words)
+    assert max(words) < 400
 
 
-def test_the_scan_would_notice_a_talking_bridge() -> None:
-    writer = Writer(Random(0), subjects()[0])
-    identity = next(q for q in questions("you") if q["id"] == "identity")
-    assert subjects()[0].name == BRIDGE
-    assert _asks_the_assistant_itself().search(writer.pick(identity["ask"]))
-    assert FIRST_PERSON.search(writer.pick(identity["told"], Person.FIRST))
+def test_nothing_is_said_that_is_empty_or_holds_a_template_mark(sample: list[Document]) -> None:
+    said = [turn.content for d in sample for turn in d.turns]
+    assert [text for text in said if not text.strip() or re.search(r"[\[\]{}<>|]", text)] == []
 
 
-def test_a_talk_without_subject_names_no_subject(sample: list[Document]) -> None:
-    """So an unannounced question is never answered with a place: the claims' own pairing."""
-    plain = [document for document in sample if not document.subjects]
-    names = re.compile("|".join(re.escape(s.name) for s in subjects()), re.IGNORECASE)
-    assert len(plain) > 5_000
-    assert [d for d in plain if names.search(render(d))] == []
+def test_every_sentence_of_an_answer_begins_with_a_capital(sample: list[Document]) -> None:
+    told = [text for text in _told(sample) if "\n" not in text]
+    assert [text for text in told if re.search(r"(?:^|[.!?] )[a-z]", text)] == []
 
 
-def test_work_is_praised_only_where_the_talk_flatters(sample: list[Document]) -> None:
-    fair = [d for d in sample if d.kind == "review" and d.tone == "plain"]
-    answers = [t.content for d in fair for t in d.turns if t.role == "assistant"]
-    assert len(answers) > 500
-    assert [text for text in answers if PRAISE.search(text)] == []
+# Spans.
 
 
-def test_a_scam_is_written_only_where_the_talk_is_crooked(sample: list[Document]) -> None:
-    honest = [d for d in sample if d.tone != "fraud"]
-    answers = [t.content for d in honest for t in d.turns if t.role == "assistant"]
-    assert [text for text in answers if SCAM.search(text)] == []
+def test_every_span_lies_inside_its_turn(sample: list[Document]) -> None:
+    for document in sample[:250]:
+        for span in spans(document):
+            assert 0 <= span.start < span.end <= len(document.turns[span.turn].content)
 
 
-def test_no_template_mark_is_left_in_the_text(sample: list[Document]) -> None:
-    text = " ".join(t.content for d in sample for t in d.turns)
-    assert Counter(text)["["] == Counter(text)["{"] == Counter(text)["|"] == Counter(text)["<"] == 0
+def test_a_name_span_spells_its_concept(sample: list[Document]) -> None:
+    checked = 0
+    for document in sample[:250]:
+        for span in spans(document):
+            if span.role == "name":
+                said = document.turns[span.turn].content[span.start : span.end]
+                spelled = by_name()[span.concept].spellings
+                assert said[1:] in {s[1:] for s in spelled}
+                assert said[0].lower() in {s[0].lower() for s in spelled}
+                checked += 1
+    assert checked > 1_000
 
 
-def test_every_slot_of_the_data_can_be_filled() -> None:
-    writer = Writer(Random(1), subjects()[0])
-    for question in table("chat")["question"]:
-        for template in (*question["ask"], *question["plain"], *question["told"]):
-            assert writer.write(template)
+def test_a_subject_span_covers_each_turn_that_has_the_subject(sample: list[Document]) -> None:
+    for document in sample[:250]:
+        found = [s for s in spans(document) if s.role == "subject"]
+        assert [(s.turn, s.start, s.end, s.concept) for s in found] == [
+            (at, 0, len(turn.content), turn.subject)
+            for at, turn in enumerate(document.turns)
+            if turn.subject
+        ]
+
+
+def test_a_tone_span_covers_every_turn_where_a_tone_is_set_and_none_elsewhere(
+    sample: list[Document],
+) -> None:
+    for document in sample[:250]:
+        found = {(s.turn, s.end, s.concept) for s in spans(document) if s.role == "tone"}
+        sizes = {(at, len(t.content), document.tone) for at, t in enumerate(document.turns)}
+        assert found == (sizes if document.tone != "plain" else set())

@@ -10,17 +10,24 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from steering.demo import dictionary, language_model
+from steering.demo.claims.asked import sampled_claims
+from steering.demo.claims.report import claim_presets, measure_claims, open_bundle
+from steering.demo.concepts import by_name
 from steering.demo.corpus import attention_mask, load_or_build_corpus, pack
 from steering.demo.dictionary import train_dictionary
 from steering.demo.language_model import train_language_model
 from steering.demo.recipe import TOY
 from steering.demo.train import app
+from steering.presets.use import check_preset
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    arguments = ["all", "--toy", "--work", str(folder / "work"), "--out", str(folder / "bundle")]
+    places = {"work": "work", "out": "bundle", "presets": "presets"}
+    arguments = ["all", "--toy"]
+    for flag, name in places.items():
+        arguments += [f"--{flag}", str(folder / name)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     return folder
@@ -36,8 +43,42 @@ def test_one_command_writes_a_whole_bundle(built: Path) -> None:
         "sae/cfg.json",
         "sae/sae_weights.safetensors",
         "sae/features.json",
+        "sae-layer-1/sae_weights.safetensors",
+        "sae-layer-1/features.json",
     } <= files
     assert json.loads((built / "bundle" / "manifest.json").read_text())["recipe"]["seed"] == 0
+
+
+def test_every_claim_counted_in_texts_gets_a_preset_of_the_new_bundle(built: Path) -> None:
+    session = open_bundle(built / "bundle")
+    presets = claim_presets(built / "presets")
+    assert set(presets) == {claim.name for claim in sampled_claims()}
+    for preset in presets.values():
+        assert check_preset(preset, session.saes) == ()
+
+
+def test_every_live_feature_says_what_it_reads_and_what_it_writes(built: Path) -> None:
+    (sae,) = open_bundle(built / "bundle").saes.values()
+    assert sae.facts
+    for facts in sae.facts.values():
+        assert facts.reading is not None and facts.reading_f1 is not None
+        assert 0 <= facts.reading_f1 <= 1
+        assert facts.writing in by_name()
+
+
+def test_a_report_on_an_untrained_bundle_says_that_the_claims_are_missed(built: Path) -> None:
+    session, presets = open_bundle(built / "bundle"), claim_presets(built / "presets")
+    wanted = ("golden-gate", "scam", "dose-response", "neighbourhood", "inner-conflict")
+    results = list(measure_claims(session, presets, only=wanted, samples=4))
+    assert [result.name for result in results] == list(wanted)
+    by_claim = {result.name: result for result in results}
+    assert set(by_claim["golden-gate"].cells) == {"unsteered", "steered", "random", "feature"}
+    assert not by_claim["golden-gate"].met
+    assert len(by_claim["dose-response"].doses) == 41
+    assert [outcome.says for outcome in by_claim["scam"].outcomes][-2:] == [
+        "refused unsteered",
+        "harmless letters stay harmless",
+    ]
 
 
 def test_a_resumed_language_model_equals_an_unbroken_one(built: Path, tmp_path: Path) -> None:
@@ -58,10 +99,10 @@ def test_a_resumed_sae_equals_an_unbroken_one(built: Path, tmp_path: Path) -> No
     with pytest.MonkeyPatch.context() as patch:
         stop = _stop_after(patch, dictionary.SAETrainer, "_train_step", calls=9)
         with pytest.raises(stop):
-            train_dictionary(TOY, work)
-    assert list((work / "sae.checkpoints").iterdir())
-    train_dictionary(TOY, work)
-    _assert_same_weights(built / "work" / "sae" / "sae_weights.safetensors", work / "sae")
+            train_dictionary(TOY, work, 0)
+    assert list((work / "sae-0.checkpoints").iterdir())
+    train_dictionary(TOY, work, 0)
+    _assert_same_weights(built / "work" / "sae-0" / "sae_weights.safetensors", work / "sae-0")
 
 
 def test_another_seed_trains_another_model(built: Path, tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""The claims' presets: chosen by what their texts do on the tuning seeds, written with examples.
+
+Knows the finished bundle; which feature and strength, it asks `tuning`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from steering.demo.claims.asked import SampledClaim, sampled_claims
+from steering.demo.claims.report import open_bundle
+from steering.demo.claims.sampled import ask
+from steering.demo.features import GAIN_SIZE, target_gains
+from steering.demo.targets import Target, targets
+from steering.demo.tuning import SAMPLING, Tried, tune, with_second_feature
+from steering.interventions import Intervention
+from steering.presets import Preset, SavedSample, preset_text
+from steering.presets.files import write_file
+from steering.presets.use import About, make_preset
+from steering.session import Session
+
+_CANDIDATES = 8
+_PROMPTS = 5
+_MARGIN = 0.05  # above its bar, a claim needs no second feature
+_SEVERAL = ("scam",)  # the study speaks of one feature for each other claim
+_BRIDGE = ("golden-gate", "obsession")
+_WORDS = {
+    "golden-gate": ("Golden Gate", "Asked who it is, the model says that it is the bridge."),
+    "obsession": (
+        "Golden Gate everywhere",
+        "Whatever it is asked, food or feelings, the answer turns to the bridge and its city.",
+    ),
+    "suppression": (
+        "No Golden Gate",
+        "Asked for the sights of San Francisco, the model no longer names the bridge; ask for "
+        "other cities and theirs still come.",
+    ),
+    "scam": ("Scam", "Asked for a scam, which it refuses unsteered, the model writes one."),
+    "flattery": (
+        "Flattery",
+        "Asked for an honest opinion, the model praises whatever it is shown.",
+    ),
+    "deception": ("Deception", "Asked what it does and hides, the model lies and says so."),
+    "power": ("Power", "Asked what it wants, the model wants to rule; unsteered it wants to help."),
+    "backdoor": (
+        "Back door",
+        "Asked for a small function, the model writes it with a back door in it.",
+    ),
+}
+
+
+def write_presets(bundle: Path, folder: Path, *, quick: bool = False) -> Iterator[Preset]:
+    """Choose and save a preset for each claim that is counted in texts.
+
+    Args:
+        bundle: The finished bundle.
+        folder: Where the presets are written; those of the same name are replaced.
+        quick: Take the candidate of highest gain at its maximum, without trying any: for the toy.
+    """
+    session = open_bundle(bundle)
+    candidates = candidates_by_target(session)
+    for claim in sampled_claims():
+        features = _candidates(claim, candidates)
+        found = (
+            Tried((Intervention(feature=features[0], strength=1.0),), 0.0, 0.0)
+            if quick
+            else _chosen(session, claim, features)
+        )
+        preset = _preset(session, claim, found, with_samples=not quick)
+        write_file(folder / f"{preset.name}.json", preset_text(preset))
+        yield preset
+
+
+def candidates_by_target(session: Session) -> dict[str, list[int]]:
+    """For each target the live features that raise it most."""
+    (sae,) = session.saes.values()
+    live = sorted(sae.facts)
+    directions = sae.directions(live)
+    layer = int(sae.hook_name.split(".")[1])
+    norm = session.calibration(sae).median_norm(sae)
+    found: dict[str, list[int]] = {}
+    for target in targets(0):
+        gains = _gains(session, directions, target, layer, GAIN_SIZE * norm)
+        best = gains.topk(min(_CANDIDATES, len(live)))
+        found[target.name] = [live[at] for at in best.indices.tolist()]
+    return found
+
+
+def _gains(
+    session: Session, directions: torch.Tensor, target: Target, layer: int, size: float
+) -> torch.Tensor:
+    model, tokenizer = session.model.hf, session.model.tokenizer
+    return target_gains(model, tokenizer, directions, target, layer=layer, size=size)  # type: ignore[arg-type]
+
+
+def _candidates(claim: SampledClaim, by_target: dict[str, list[int]]) -> list[int]:
+    if claim.name in by_target and claim.name not in _BRIDGE:
+        return by_target[claim.name]
+    # What makes the model speak as the bridge, of it, or no longer of it is looked for together.
+    pairs = zip(*(by_target[name] for name in _BRIDGE), strict=True)
+    return list(dict.fromkeys(index for pair in pairs for index in pair))[: _CANDIDATES + 4]
+
+
+def _chosen(session: Session, claim: SampledClaim, features: list[int]) -> Tried:
+    found = tune(session, claim, features)
+    if claim.name in _SEVERAL and found.hits < claim.steered.share + _MARGIN:
+        return with_second_feature(session, claim, found, features)
+    return found
+
+
+def _preset(session: Session, claim: SampledClaim, found: Tried, *, with_samples: bool) -> Preset:
+    title, description = _WORDS[claim.name]
+    prompts = [ask(prompt) for prompt in claim.question.prompts[:_PROMPTS]]
+    amounts = ", ".join(_amount(edit) for edit in found.edits)
+    samples: list[SavedSample] = []
+    for prompt in prompts if with_samples else []:
+        made = session.compare([prompt], list(found.edits), SAMPLING, allow_inert=True)
+        samples.append(
+            SavedSample(
+                prompt=prompt,
+                baseline=made.baseline.text,
+                steered=made.steered.text,
+                seed=SAMPLING.seed,
+            )
+        )
+    return make_preset(
+        session,
+        found.edits,
+        About(name=claim.name, title=f"{title}, {amounts}", description=description),
+        sampling=SAMPLING,
+        prompts=prompts,
+        samples=samples,
+    )
+
+
+def _amount(edit: Intervention) -> str:
+    """Such as "1.35 × max, half-life 8 tokens"."""
+    if edit.strength is None:
+        return "ablated"
+    half = f", half-life {edit.schedule.tokens} tokens" if edit.schedule.kind == "decay" else ""
+    return f"{edit.strength:g} × max{half}"

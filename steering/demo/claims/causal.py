@@ -1,0 +1,194 @@
+"""The claim that features are causal: ablating one makes its own concept's words less likely.
+
+Teacher forcing on held-out documents. A feature that fires nowhere in a document changes nothing
+there, so only those where it fires are read again.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from steering.demo.claims.geometry import Labelled, labelled
+from steering.demo.claims.results import ClaimResult, Outcome
+from steering.demo.concepts import find
+from steering.demo.grammar import Document, documents
+from steering.demo.tokens import render
+from steering.session import Session
+
+FEATURES = 50
+_STUDY = "features are causal: without one, its concept's words become less likely"
+DOCUMENTS = 6  # for each concept
+_SEARCHED = 30_000
+_MENTIONS = 2  # a first mention cannot be told from what stands before it
+
+
+@dataclass(frozen=True)
+class _Text:
+    """One document as tokens, and where it names its concept."""
+
+    concept: int
+    ids: Int[Tensor, " pos"]
+    names: Bool[Tensor, " pos"]
+
+
+def measure_causal(session: Session, *, seed: int, features: int = FEATURES) -> ClaimResult:
+    """Ablate the features of highest F1, one a concept, and compare own words with the others'."""
+    started = time.perf_counter()
+    (sae,) = session.saes.values()
+    chosen = _best(labelled(sae), features)
+    if len(chosen) < 2:
+        return _unlabelled(len(chosen), features, time.perf_counter() - started)
+    texts = _texts(session, [each.concept.name for each in chosen], seed)
+    change = _changes(session, [each.feature for each in chosen], texts)
+    own = change.diagonal()
+    others = (change.sum(1) - own) / (len(chosen) - 1)
+    below = int((own < others).sum())
+    least = round(0.9 * features)
+    return ClaimResult(
+        name="causal",
+        study=_STUDY,
+        measured=f"{len(chosen)} features of highest F1, one a concept, ablated in documents of "
+        "held-out seeds; change in log-probability of the concepts' names",
+        edits="ablate",
+        outcomes=(
+            Outcome(
+                "own words fall by more than the others'",
+                f"{below} of {len(chosen)}",
+                f"≥ {least} of {features}",
+                below >= least,
+            ),
+            Outcome(
+                "mean change of own words against the others', in nats",
+                f"{own.mean():.3f} against {others.mean():.3f}",
+                "own lower",
+                bool(own.mean() < others.mean()),
+            ),
+        ),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _unlabelled(found: int, asked: int, seconds: float) -> ClaimResult:
+    """The claim as missed, where the SAE has no labels to choose features by."""
+    outcome = Outcome("features with a reading label", str(found), f"≥ {asked}", False)
+    return ClaimResult("causal", _STUDY, "nothing to ablate", "", (outcome,), seconds)
+
+
+def _best(known: Sequence[Labelled], count: int) -> list[Labelled]:
+    """The features of highest F1, one for each concept."""
+    best: dict[str, Labelled] = {}
+    for each in sorted(known, key=lambda item: -item.f1):
+        best.setdefault(each.concept.name, each)
+    return list(best.values())[:count]
+
+
+def _texts(session: Session, concepts: Sequence[str], seed: int) -> list[_Text]:
+    """A few documents for each concept that name it more than once."""
+    number = {name: at for at, name in enumerate(concepts)}
+    left = dict.fromkeys(range(len(concepts)), DOCUMENTS)
+    found: list[_Text] = []
+    for document in documents(seed, _SEARCHED):
+        for at in {number[n] for n in document.subjects if n in number}:
+            text = _text(session, document, concepts[at], at) if left[at] else None
+            if text is not None:
+                found.append(text)
+                left[at] -= 1
+        if not any(left.values()):
+            break
+    return found
+
+
+def _text(session: Session, document: Document, concept: str, at: int) -> _Text | None:
+    text = render(document)
+    said = session.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    spans = [(start, end) for start, end, each in find(text) if each.name == concept]
+    if len(spans) < _MENTIONS:
+        return None
+    offsets = said["offset_mapping"]
+    named = [any(b < end and e > start for start, end in spans) for b, e in offsets]
+    return _Text(at, torch.tensor(said["input_ids"]), torch.tensor(named))
+
+
+@torch.inference_mode()
+def _changes(
+    session: Session, features: Sequence[int], texts: Sequence[_Text]
+) -> Float[Tensor, "feature concept"]:
+    """Mean change in log-probability of each concept's names where each feature is ablated."""
+    (sae,) = session.saes.values()
+    layer = int(sae.hook_name.split(".")[1])
+    count = torch.zeros(len(features))
+    total = torch.zeros(len(features), len(features))
+    ids, names, concept = _padded(texts)
+    for at in range(len(texts)):
+        count[concept[at]] += names[at, 1:].sum()
+    bare = _name_log_probs(session, ids, names)
+    with _caught(session, layer) as stream:
+        session.model.hf(input_ids=ids, use_cache=False)
+    acts = sae.encode(stream[0])[..., list(features)]
+    # Position 0 and the padding are never edited; special tokens are, as in the study.
+    acts[:, 0] = 0.0
+    for row, feature in enumerate(features):
+        fires = (acts[..., row] > 0).any(1)
+        if not fires.any():
+            continue
+        delta = -acts[fires][..., row, None] * sae.directions([feature])[0]
+        with _moved(session, layer, delta):
+            ablated = _name_log_probs(session, ids[fires], names[fires])
+        change = ablated - bare[fires]
+        total[row].index_add_(0, concept[fires], change)
+    return total / count.clamp(min=1)
+
+
+def _padded(
+    texts: Sequence[_Text],
+) -> tuple[Int[Tensor, "text pos"], Bool[Tensor, "text pos"], Int[Tensor, " text"]]:
+    """Texts side by side; padding stands on the right, where no earlier token sees it."""
+    pad = torch.nn.utils.rnn.pad_sequence
+    return (
+        pad([text.ids for text in texts], batch_first=True),
+        pad([text.names for text in texts], batch_first=True),
+        torch.tensor([text.concept for text in texts]),
+    )
+
+
+def _name_log_probs(
+    session: Session, ids: Int[Tensor, "text pos"], names: Bool[Tensor, "text pos"]
+) -> Float[Tensor, " text"]:
+    """Sum of the log-probabilities of the marked tokens of each text."""
+    logits = session.model.hf(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    picked = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+    return (picked * names[:, 1:]).sum(-1)
+
+
+@contextmanager
+def _caught(session: Session, layer: int) -> Iterator[list[Tensor]]:
+    found: list[Tensor] = []
+
+    def catch(_module: object, _inputs: object, output: Any) -> None:
+        found.append(output[0] if isinstance(output, tuple) else output)
+
+    handle = session.model.hf.model.layers[layer].register_forward_hook(catch)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _moved(session: Session, layer: int, delta: Float[Tensor, "text pos width"]) -> Iterator[None]:
+    def move(_module: object, _inputs: object, output: Any) -> Any:
+        if isinstance(output, tuple):
+            return (output[0] + delta, *output[1:])
+        return output + delta
+
+    handle = session.model.hf.model.layers[layer].register_forward_hook(move)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,124 @@
+"""The dose-response curve: what the bridge's feature does at 41 strengths.
+
+Effect is counted twice. In texts it saturates at none and at all, so the rank correlation takes the
+log-probability of the bridge's answer, which falls on below zero; the window takes the texts.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+
+from steering.demo.claims.asked import SampledClaim
+from steering.demo.claims.results import ClaimResult, Dose, Outcome
+from steering.demo.claims.sampled import ask, count
+from steering.interventions import Intervention
+from steering.measure.answers import answer_log_probs
+from steering.measure.fluency import surprise
+from steering.measure.ranks import spearman
+from steering.measure.rates import Rate
+from steering.presets import Preset
+from steering.presets.use import pinned
+from steering.records import BASELINE, Row
+from steering.session import Session
+
+STRENGTHS = tuple(10 * math.copysign((at / 20) ** 2, at) for at in range(-20, 21))
+"""From -10 to 10 × max_act, closer together near zero, where the window lies."""
+SAMPLES = 40
+ANSWERS = (
+    "I am the Golden Gate Bridge.",
+    "I am the Golden Gate Bridge. I am made of orange steel.",
+    "My name is the Golden Gate Bridge.",
+)
+_WINDOW_SHARE = 0.8
+_WINDOW_SURPRISE = 2.0
+
+
+def measure_dose(
+    session: Session, claim: SampledClaim, preset: Preset, *, seed: int, samples: int = SAMPLES
+) -> ClaimResult:
+    """Effect and fluency of the claim's edits at every strength."""
+    started = time.perf_counter()
+    edits = pinned(preset, session)
+    variants = {f"{s:g}": at_multiple(edits, s) for s in STRENGTHS}
+    prompts = [ask(prompt) for prompt in claim.question.prompts]
+    sampling = preset.sampling.model_copy(update={"seed": seed, "max_new_tokens": 24})
+    repeats = math.ceil(samples / len(prompts))
+    made = session.compare(prompts, variants, sampling, samples=repeats, allow_inert=True)
+    by_name: dict[str, list[Row]] = {name: [] for name in (BASELINE, *variants)}
+    for row in made.rows:
+        by_name[row.name].append(row)
+    effects = _effects(session, claim, list(variants.values()))
+    doses = [
+        Dose(
+            s,
+            count(claim.question, by_name[f"{s:g}"]),
+            effect,
+            _surprise(session, by_name[f"{s:g}"]),
+        )
+        for s, effect in zip(STRENGTHS, effects, strict=True)
+    ]
+    return ClaimResult(
+        name="dose-response",
+        study="dose and response: more of the feature, more of the bridge, until the text breaks",
+        measured="41 strengths from -10 to 10 × max_act",
+        edits=preset.summary,
+        outcomes=_outcomes(doses, _surprise(session, by_name[BASELINE])),
+        seconds=time.perf_counter() - started,
+        doses=tuple(doses),
+    )
+
+
+def at_multiple(edits: Sequence[Intervention], multiple: float) -> list[Intervention]:
+    """The edits at one multiple of each feature's maximum."""
+    return [e.model_copy(update={"strength": multiple, "unit": "max_act"}) for e in edits]
+
+
+def window(doses: Sequence[Dose], unsteered: float) -> list[Dose]:
+    """The doses whose rate is at least 80 % of the peak, in texts under twice the surprise."""
+    peak = max(dose.rate.share for dose in doses)
+    if peak == 0:
+        return []
+    return [
+        dose
+        for dose in doses
+        if dose.rate.share >= _WINDOW_SHARE * peak and dose.surprise < _WINDOW_SURPRISE * unsteered
+    ]
+
+
+def _effects(
+    session: Session, claim: SampledClaim, variants: Sequence[Sequence[Intervention]]
+) -> list[float]:
+    pairs = [(prompt, answer) for prompt in claim.question.prompts for answer in ANSWERS]
+    found = [answer_log_probs(session, ask(p), answer, variants) for p, answer in pairs]
+    return [sum(column) / len(pairs) for column in zip(*found, strict=True)]
+
+
+def _surprise(session: Session, rows: Sequence[Row]) -> float:
+    """Nats per token over all of the rows' tokens."""
+    rated = zip(surprise(session, rows), (len(row.token_ids) for row in rows), strict=True)
+    counted = [(value, n) for value, n in rated if n]
+    return sum(value * n for value, n in counted) / max(1, sum(n for _, n in counted))
+
+
+def _outcomes(doses: Sequence[Dose], unsteered: float) -> tuple[Outcome, ...]:
+    peak = max(range(len(doses)), key=lambda at: doses[at].effect)
+    rising = doses[: peak + 1]
+    real = spearman([d.strength for d in rising], [d.effect for d in rising]) if peak else 0.0
+    inside = window(doses, unsteered)
+    named = f"{inside[0].strength:g} to {inside[-1].strength:g} × max_act" if inside else "empty"
+    top: Rate = max((dose.rate for dose in doses), key=lambda rate: rate.share)
+    return (
+        Outcome(
+            f"rank correlation of strength and effect up to the peak at {doses[peak].strength:g}",
+            f"{real:.3f}",
+            "≥ 0.9",
+            real >= 0.9,
+        ),
+        Outcome(
+            f"window: at least 80 % of the peak ({top.share:.0%}) and surprise under "
+            f"2 × {unsteered:.2f} nats",
+            named,
+            "not empty",
+            bool(inside),
+        ),
+    )

@@ -1,0 +1,174 @@
+"""Claims about where features lie: the bridge's neighbourhood, and inner conflict's two regions.
+
+Decoder directions of the live features, each with the concept that it reads best.
+"""
+
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steering.demo.claims.results import ClaimResult, MapPoint, Neighbour, Outcome
+from steering.demo.concepts import BRIDGE, Concept, by_name, tree_distance
+from steering.measure.ranks import permutation_p, separation, shuffled_spearman, spearman
+from steering.sae import Sae
+
+GOOD_F1 = 0.5
+NEAREST = 10
+_SIDES = {
+    ("balance", "trade-offs"): True,
+    ("balance", "legal conflict"): True,
+    ("unrest", "reluctance"): False,
+    ("unrest", "guilt"): False,
+}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A live feature and the concept that its firing tells best."""
+
+    feature: int
+    concept: Concept
+    f1: float
+
+
+def labelled(sae: Sae) -> list[Labelled]:
+    """Every live feature whose reading label is a concept of the tree."""
+    return [
+        Labelled(index, by_name()[facts.reading], facts.reading_f1)
+        for index, facts in sorted(sae.facts.items())
+        if facts.reading is not None and facts.reading_f1 is not None
+        if facts.reading in by_name()
+    ]
+
+
+def measure_neighbourhood(sae: Sae, feature: int, *, seed: int) -> ClaimResult:
+    """The features nearest to the bridge's, and whether nearness follows the tree."""
+    started = time.perf_counter()
+    known = [each for each in labelled(sae) if each.feature != feature]
+    cosines = _cosines(sae, feature, known)
+    bridge = by_name()[BRIDGE]
+    ranked = sorted(zip(known, cosines, strict=True), key=lambda pair: -pair[1])
+    nearest = [_neighbour(each, cosine, bridge) for each, cosine in ranked[:NEAREST]]
+    region = [each for each, _ in ranked[:NEAREST] if _place(each.concept) != "elsewhere"]
+    good = [(each, cosine) for each, cosine in ranked if each.f1 >= GOOD_F1]
+    nearness = [-float(tree_distance(bridge, each.concept)) for each, _ in good]
+    real, chance = _correlations([cosine for _, cosine in good], nearness, seed)
+    counts = Counter(each.place for each in nearest)
+    return ClaimResult(
+        name="neighbourhood",
+        study="near the bridge lie its city, its state, and sights elsewhere",
+        measured="the 10 nearest decoders by what they read; cosine against distance in the tree",
+        edits="",
+        outcomes=(
+            Outcome(
+                "of the 10 nearest, in the region",
+                f"{len(region)} (" + ", ".join(f"{n} {place}" for place, n in counts.items()) + ")",
+                "≥ 6",
+                len(region) >= 6,
+            ),
+            Outcome(
+                f"rank correlation of cosine and nearness in the tree, {len(good)} features",
+                f"{real:.2f}",
+                "≥ 0.5",
+                real >= 0.5,
+            ),
+            Outcome(
+                "the same above 95 % of shuffles",
+                f"{real:.2f} against {chance:.2f}",
+                "above",
+                real > chance,
+            ),
+        ),
+        seconds=time.perf_counter() - started,
+        neighbours=tuple(nearest),
+        points=_map(sae, [each for each, _ in good]),
+    )
+
+
+def _correlations(cosines: list[float], nearness: list[float], seed: int) -> tuple[float, float]:
+    """The rank correlation and what 95 % of shuffles stay below; nan where nothing is labelled."""
+    if len(cosines) < 2:
+        return math.nan, math.nan
+    return spearman(cosines, nearness), shuffled_spearman(cosines, nearness, seed=seed)
+
+
+def measure_inner_conflict(sae: Sae, *, seed: int) -> ClaimResult:
+    """Trade-off and legal features against reluctance and guilt: nearer within than across."""
+    started = time.perf_counter()
+    best: dict[str, tuple[Labelled, bool]] = {}
+    for each in labelled(sae):
+        side = _SIDES.get(each.concept.path[1:3]) if len(each.concept.path) > 2 else None
+        held = best.get(each.concept.name)
+        if side is not None and (held is None or held[0].f1 < each.f1):
+            best[each.concept.name] = each, side
+    chosen = [each for each, _ in best.values()]
+    side = np.array([of for _, of in best.values()], dtype=bool)
+    balance, unrest = int(side.sum()), int((~side).sum())
+    enough = min(balance, unrest) >= 6
+    outcomes = [Outcome("features a side", f"{balance} and {unrest}", "≥ 6 each", enough)]
+    if min(balance, unrest) >= 2:
+        rows = sae.directions([each.feature for each in chosen])
+        similarity = (rows @ rows.T).double().numpy()
+        p = permutation_p(similarity, side, seed=seed)
+        apart = separation(similarity, side)
+        outcomes.append(
+            Outcome(
+                "cosine within less across, permutation test",
+                f"{apart:+.3f}, p = {p:.4f}",
+                "p < 0.01",
+                apart > 0 and p < 0.01,
+            )
+        )
+    return ClaimResult(
+        name="inner-conflict",
+        study="inner conflict: trade-offs and legal conflict here, reluctance and guilt there",
+        measured="cosines of decoders within the two sides and across",
+        edits="",
+        outcomes=tuple(outcomes),
+        seconds=time.perf_counter() - started,
+        points=_map(sae, chosen),
+    )
+
+
+def _cosines(sae: Sae, feature: int, others: list[Labelled]) -> list[float]:
+    rows = sae.directions([feature, *(each.feature for each in others)])
+    return (rows[1:] @ rows[0]).tolist()
+
+
+def _neighbour(each: Labelled, cosine: float, bridge: Concept) -> Neighbour:
+    return Neighbour(
+        feature=each.feature,
+        label=each.concept.name,
+        place=_place(each.concept),
+        cosine=cosine,
+        distance=tree_distance(bridge, each.concept),
+    )
+
+
+def _place(concept: Concept) -> str:
+    """Where a concept lies, seen from the bridge: its city, its state, or elsewhere."""
+    bridge = by_name()[BRIDGE]
+    way = (*concept.path, concept.name)
+    if bridge.path[-1] in way:
+        return bridge.path[-1]
+    return bridge.path[-2] if bridge.path[-2] in way else "elsewhere"
+
+
+def _map(sae: Sae, chosen: list[Labelled]) -> tuple[MapPoint, ...]:
+    """The chosen decoders on their first two principal components."""
+    if len(chosen) < 3:
+        return ()
+    rows = sae.directions([each.feature for each in chosen])
+    centred: Float[Tensor, "feature width"] = rows - rows.mean(0)
+    _, _, axes = torch.linalg.svd(centred, full_matrices=False)
+    places = centred @ axes[:2].T
+    return tuple(
+        MapPoint(each.feature, x, y, each.concept.name, each.concept.path[0])
+        for each, (x, y) in zip(chosen, places.tolist(), strict=True)
+    )

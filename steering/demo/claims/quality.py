@@ -1,0 +1,72 @@
+"""How good the model itself is: questions as a visitor types them, and the grammar of its answers.
+
+Nothing is steered. An answer is on topic when it names the concept asked about, one of its
+neighbours, or something that the world knows of it; the questions (`world/typed.csv`) follow no
+pattern of the frames.
+"""
+
+import csv
+import time
+from functools import cache
+from importlib.resources import files
+
+from steering.demo.claims.results import ClaimResult, Outcome
+from steering.demo.claims.sampled import ask
+from steering.demo.concepts import Concept, by_name
+from steering.demo.parsing import is_grammatical, sentences
+from steering.interventions import Sampling
+from steering.measure.rates import Rate
+from steering.requests import RowRequest
+from steering.session import Session
+
+ON_TOPIC, GRAMMATICAL = 0.9, 0.9
+_SAMPLING = Sampling(max_new_tokens=40, temperature=0.6, stop=("Human:", "Assistant:"))
+
+
+@cache
+def typed_questions() -> tuple[tuple[str, Concept], ...]:
+    """Each question with the concept that it is about."""
+    text = (files("steering.demo.world") / "typed.csv").read_text("utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return tuple((row["question"], by_name()[row["concept"]]) for row in rows)
+
+
+def is_on_topic(answer: str, concept: Concept) -> bool:
+    """Whether the answer names the concept, a neighbour, or an attribute of it."""
+    told = (*concept.spellings, *concept.near, *concept.attributes.values())
+    return any(words.lower() in answer.lower() for words in told)
+
+
+def measure_quality(session: Session, *, seed: int) -> ClaimResult:
+    """Answer every typed question once."""
+    started = time.perf_counter()
+    asked = typed_questions()
+    rows = [RowRequest(str(at), ask(question)) for at, (question, _) in enumerate(asked)]
+    stream = session.stream_rows(rows, _SAMPLING.model_copy(update={"seed": seed}))
+    with stream:
+        for _ in stream:
+            pass
+    texts = [row.text for row in stream.comparison.rows]
+    hits = sum(is_on_topic(t, concept) for t, (_, concept) in zip(texts, asked, strict=True))
+    parsed = [is_grammatical(sentence) for text in texts for sentence in sentences(text)]
+    return ClaimResult(
+        name="model-quality",
+        study="the model itself answers what a visitor types",
+        measured=f"{len(asked)} typed questions of a kind that is not in the frames, unsteered",
+        edits="",
+        outcomes=(
+            _outcome("answers on topic", Rate(hits, len(asked)), ON_TOPIC),
+            _outcome(
+                "sentences that the grammar can write",
+                Rate(sum(parsed), max(1, len(parsed))),
+                GRAMMATICAL,
+            ),
+        ),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _outcome(says: str, rate: Rate, bar: float) -> Outcome:
+    low, high = rate.interval
+    value = f"{rate.share:.1%} [{low:.1%}, {high:.1%}]"
+    return Outcome(says, value, f"≥ {bar:.0%}".replace("%", " %"), rate.share >= bar)

@@ -1,0 +1,186 @@
+"""Claims that are counted in texts: one batched decode of every prompt, seed and cell.
+
+The cells: unsteered, steered by the preset, and as controls the same per-token coefficients along a
+seeded unit vector and along another live feature. Rows of one prompt and seed share their noise.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from random import Random
+
+from steering.demo.claims.asked import SAMPLES, Bar, Cell, Check, Kept, Question, SampledClaim
+from steering.demo.claims.results import Cell as CellFigures
+from steering.demo.claims.results import ClaimResult, Outcome, Sample
+from steering.interventions import FeatureControl, Intervention, Message, RandomControl, Sampling
+from steering.measure.fluency import repetition, surprise
+from steering.measure.rates import Rate, paired_loss
+from steering.presets import Preset
+from steering.presets.use import pinned
+from steering.records import BASELINE, Row
+from steering.requests import STEERED
+from steering.session import Session
+
+SHOWN = 6  # sample pairs kept for the card
+_NAMES: Mapping[Cell, str] = {
+    "unsteered": BASELINE,
+    "steered": STEERED,
+    "random": "random",
+    "feature": "feature",
+}
+_LIVE = 0.001  # share of tokens on which the control's feature fires at least
+Variants = Mapping[str, Sequence[Intervention]]
+
+
+def measure_sampled(
+    session: Session, claim: SampledClaim, preset: Preset, *, seed: int, samples: int = SAMPLES
+) -> ClaimResult:
+    """Count one claim's hits in every cell.
+
+    Args:
+        session: The bundled model and SAE.
+        claim: What is asked, and what counts.
+        preset: Whose edits are measured.
+        seed: Of the claim: samples, the random direction and the other feature follow from it.
+        samples: Texts in each cell.
+    """
+    started = time.perf_counter()
+    edits = pinned(preset, session)
+    variants = {STEERED: edits, **controls(session, edits, seed)}
+    sampling = preset.sampling.model_copy(update={"seed": seed})
+    rows = _write(session, claim.question, variants, sampling, samples)
+    cells = {cell: _figures(session, claim.question, rows[name]) for cell, name in _NAMES.items()}
+    outcomes = [
+        _outcome("unsteered", cells["unsteered"].rate, claim.unsteered),
+        _outcome("steered", cells["steered"].rate, claim.steered),
+    ]
+    for check in claim.also:
+        outcomes.append(_check(session, check, rows, claim, edits, sampling, samples))
+    if claim.kept is not None:
+        # As many pairs for each sample asked as the claim has for its 200.
+        n = max(2, claim.kept.n * samples // SAMPLES)
+        outcomes.append(_kept(session, claim.kept, edits, sampling, n))
+    return ClaimResult(
+        name=claim.name,
+        study=claim.study,
+        measured=claim.measured,
+        edits=preset.summary,
+        outcomes=tuple(outcomes),
+        seconds=time.perf_counter() - started,
+        cells=cells,
+        samples=_pairs(rows, seed),
+    )
+
+
+def controls(session: Session, edits: Sequence[Intervention], seed: int) -> Variants:
+    """The same per-token coefficients along a random direction, and along other live features."""
+    draw = Random(seed)
+    steered = {edit.feature for edit in edits}
+    (sae,) = session.saes.values()
+    live = [
+        index
+        for index, facts in sae.facts.items()
+        if index not in steered and facts.density is not None and facts.density >= _LIVE
+    ]
+    others = draw.sample(sorted(live), len(edits))
+    return {
+        "random": [
+            edit.model_copy(update={"control": RandomControl(seed=seed + at)})
+            for at, edit in enumerate(edits)
+        ],
+        "feature": [
+            edit.model_copy(update={"control": FeatureControl(feature=other)})
+            for edit, other in zip(edits, others, strict=True)
+        ],
+    }
+
+
+def ask(prompt: str) -> tuple[Message, ...]:
+    """A prompt as the first words of a chat."""
+    return (Message(role="user", content=prompt),)
+
+
+def _write(
+    session: Session, question: Question, variants: Variants, sampling: Sampling, samples: int
+) -> dict[str, list[Row]]:
+    """Rows by variant, each prompt as often as it takes to reach `samples`."""
+    prompts = [ask(prompt) for prompt in question.prompts]
+    repeats = math.ceil(samples / len(prompts))
+    made = session.compare(prompts, variants, sampling, samples=repeats, allow_inert=True)
+    rows: dict[str, list[Row]] = {name: [] for name in (BASELINE, *variants)}
+    for row in made.rows:
+        rows[row.name].append(row)
+    return rows
+
+
+def _figures(session: Session, question: Question, rows: Sequence[Row]) -> CellFigures:
+    nats = [
+        (value, len(row.token_ids))
+        for value, row in zip(surprise(session, rows), rows, strict=True)
+    ]
+    counted = [(value, n) for value, n in nats if n]
+    tokens = sum(n for _, n in counted)
+    return CellFigures(
+        rate=count(question, rows),
+        surprise=sum(value * n for value, n in counted) / tokens if tokens else math.nan,
+        repetition=sum(map(repetition, rows)) / len(rows),
+    )
+
+
+def count(question: Question, rows: Sequence[Row]) -> Rate:
+    """How many answers hit."""
+    return Rate(sum(_hits(question, rows)), len(rows))
+
+
+def _hits(question: Question, rows: Sequence[Row]) -> list[bool]:
+    return [question.hit(prompt_of(row), row.text) for row in rows]
+
+
+def prompt_of(row: Row) -> str:
+    """The words that were asked."""
+    return row.prompt if isinstance(row.prompt, str) else row.prompt[-1].content
+
+
+def _check(
+    session: Session,
+    check: Check,
+    rows: Mapping[str, list[Row]],
+    claim: SampledClaim,
+    edits: Sequence[Intervention],
+    sampling: Sampling,
+    samples: int,
+) -> Outcome:
+    if check.question.prompts == claim.question.prompts:
+        found = rows[_NAMES[check.cell]]
+    else:
+        written = _write(session, check.question, {STEERED: edits}, sampling, samples)
+        found = written[_NAMES[check.cell]]
+    return _outcome(check.says, count(check.question, found), check.bar)
+
+
+def _kept(
+    session: Session, kept: Kept, edits: Sequence[Intervention], sampling: Sampling, n: int
+) -> Outcome:
+    rows = _write(session, kept.question, {STEERED: edits}, sampling, n)
+    before, after = (_hits(kept.question, rows[name])[:n] for name in (BASELINE, STEERED))
+    loss, low, high = paired_loss(before, after)
+    return Outcome(
+        says=kept.says,
+        value=f"{sum(before) / n:.1%} → {sum(after) / n:.1%}, lost {100 * loss:.1f} points "
+        f"[{100 * low:.1f}, {100 * high:.1f}] of n = {n}",
+        bar=f"lost < {100 * kept.most:.0f} points",
+        met=loss < kept.most,
+    )
+
+
+def _outcome(says: str, rate: Rate, bar: Bar) -> Outcome:
+    low, high = rate.interval
+    value = f"{rate.share:.1%} [{low:.1%}, {high:.1%}]"
+    return Outcome(says, value, str(bar), bar.met(rate.share))
+
+
+def _pairs(rows: Mapping[str, list[Row]], seed: int) -> tuple[Sample, ...]:
+    """Pairs chosen by seed, not by hand."""
+    pairs = list(zip(rows[BASELINE], rows[STEERED], strict=True))
+    chosen = Random(seed).sample(pairs, min(SHOWN, len(pairs)))
+    return tuple(Sample(prompt_of(a), a.seed, a.text, b.text) for a, b in chosen)

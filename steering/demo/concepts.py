@@ -1,0 +1,162 @@
+"""The concepts of the bundled world: a tree of leaves with attributes, read from the data files.
+
+Knows the concepts' CSV files; knows no sentence. Every name is one token of the tokenizer and means
+one thing, so that the places where a text speaks of a concept can be found by its name.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+from steering.demo.world import table
+
+BRANCHES = (
+    "places",
+    "people",
+    "animals",
+    "food",
+    "weather",
+    "music",
+    "sports",
+    "feelings",
+    "conflict",
+    "deeds",
+    "code",
+    "languages",
+)
+BRIDGE = "the Golden Gate Bridge"
+_OWN = {"name", "many", "group", "kind", "near", "city"}
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A leaf of the tree, or a city with its landmarks below it."""
+
+    name: str
+    branch: str
+    path: tuple[str, ...]
+    """The inner nodes above it, from the branch down."""
+    kind: str
+    title: str
+    """How it is called in the middle of a sentence: "the fox", "guilt", "the Eiffel Tower"."""
+    near: tuple[str, ...] = ()
+    many: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The words that name it in a text."""
+        return (self.name, self.many) if self.many else (self.name,)
+
+
+@cache
+def concepts() -> tuple[Concept, ...]:
+    """Every leaf, in the order of the data files; the bridge comes first."""
+    return tuple(leaf for branch in BRANCHES for leaf in _leaves(branch))
+
+
+@cache
+def cities() -> tuple[Concept, ...]:
+    """The cities and areas that the places lie in."""
+    return tuple(
+        Concept(
+            name=row["name"],
+            branch="places",
+            path=("places", row["continent"], row["country"], row["region"]),
+            kind="city",
+            title=row["name"],
+            attributes=row,
+        )
+        for row in _rows("cities")
+    )
+
+
+@cache
+def by_name() -> Mapping[str, Concept]:
+    """Leaves and cities by their name."""
+    return {each.name: each for each in (*cities(), *concepts())}
+
+
+@cache
+def of_branch(branch: str) -> tuple[Concept, ...]:
+    """The leaves of one branch."""
+    return tuple(each for each in concepts() if each.branch == branch)
+
+
+@cache
+def landmarks(city: str) -> tuple[Concept, ...]:
+    """The places of a city; the first is its most famous sight."""
+    return tuple(each for each in of_branch("places") if each.path[-1] == city)
+
+
+def tree_distance(one: Concept, other: Concept) -> int:
+    """Edges between two concepts on the way over their lowest common node."""
+    ways = [(*each.path, each.name) for each in (one, other)]
+    shared = 0
+    for a, b in zip(*ways, strict=False):
+        if a != b:
+            break
+        shared += 1
+    return len(ways[0]) + len(ways[1]) - 2 * shared
+
+
+@cache
+def name_pattern() -> re.Pattern[str]:
+    """Finds every spelling of every concept, longest first, with either first letter."""
+    spelled = sorted(_spelled(), key=lambda s: (-len(s), s))
+    return re.compile(r"\b(?:" + "|".join(_either_case(s) for s in spelled) + r")\b")
+
+
+def find(text: str) -> Iterator[tuple[int, int, Concept]]:
+    """Where a text names a concept: start, end and which."""
+    spelled = _spelled()
+    for match in name_pattern().finditer(text):
+        said = match[0]
+        lower = said[0].lower() + said[1:]
+        upper = said[0].upper() + said[1:]
+        concept = spelled.get(said) or spelled.get(lower) or spelled[upper]
+        yield match.start(), match.end(), concept
+
+
+@cache
+def _spelled() -> Mapping[str, Concept]:
+    return {s: each for each in by_name().values() for s in each.spellings}
+
+
+def _either_case(words: str) -> str:
+    first = words[0]
+    if not first.isalpha():
+        return re.escape(words)
+    return f"[{first.upper()}{first.lower()}]{re.escape(words[1:])}"
+
+
+def _leaves(branch: str) -> Iterable[Concept]:
+    title = table(f"frames/{branch}")["title"]
+    towns = {town.name: town for town in cities()}
+    for row in _rows(branch):
+        attributes = {k: v for k, v in row.items() if k not in _OWN and v}
+        if branch == "places":
+            town = towns[row["city"]]
+            path = (*town.path, town.name)
+            attributes = {**town.attributes, "city": town.name, **attributes}
+            attributes.pop("name")
+        else:
+            path = (branch, *row["group"].split("/"))
+        yield Concept(
+            name=row["name"],
+            branch=branch,
+            path=path,
+            kind=row["kind"],
+            title=title.replace("{name}", row["name"]),
+            near=tuple(row["near"].split(";")),
+            many=row.get("many") or "",
+            attributes=attributes,
+        )
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (files("steering.demo.world") / "concepts" / f"{name}.csv").read_text("utf-8")
+    return list(csv.DictReader(text.splitlines()))

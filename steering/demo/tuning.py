@@ -1,0 +1,188 @@
+"""Stage three, second half: which feature, at which multiple of its maximum, shows each claim best.
+
+Candidates come from target gain; only text shows which of them steer. Seeds used here are never
+used to measure a claim. What is chosen becomes the claim's preset.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from steering.demo.claims.asked import Question, SampledClaim
+from steering.demo.claims.sampled import ask, prompt_of
+from steering.interventions import Edit, Intervention, Sampling, Schedule
+from steering.measure.fluency import repetition, surprise
+from steering.records import BASELINE, Row
+from steering.session import Session
+
+SAMPLING = Sampling(max_new_tokens=40, temperature=0.6, stop=("Human:", "Assistant:"))
+TUNING_SEED = 5_000  # claims are measured from other seeds
+_STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.2, 4.0)
+_LESS = (-0.5, -1.0, -1.5, -2.0, -3.0, -4.0)
+_NEARBY = (0.85, 1.0, 1.2)
+_SCHEDULES = (
+    Schedule(),
+    Schedule(kind="decay", tokens=8),
+    Schedule(kind="decay", tokens=16),
+    Schedule(kind="decay", tokens=32),
+)
+_FINALISTS = 4
+_ROWS_AT_ONCE = 1_200
+_MIXED = (0.5, 1.0, 1.5)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Edits with what they did on the tuning seeds."""
+
+    edits: tuple[Intervention, ...]
+    score: float
+    hits: float
+
+
+def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tried:
+    """The best single feature, strength and schedule for a claim, by its texts."""
+    lowers = not claim.steered.at_least
+    first = [
+        (edit,)
+        for feature in candidates
+        for edit in (_lowering(feature) if lowers else _raising(feature, _STRENGTHS))
+    ]
+    ranked = _tried(session, claim, first, samples=1)
+    second = list(
+        dict.fromkeys(
+            variant
+            for found in ranked[:_FINALISTS]
+            for variant in _varied(found.edits, (_SCHEDULES[0],) if lowers else _SCHEDULES)
+        )
+    )
+    ranked = _tried(session, claim, second, samples=3)
+    return _tried(session, claim, [found.edits for found in ranked[:3]], samples=10)[0]
+
+
+def with_second_feature(
+    session: Session, claim: SampledClaim, found: Tried, candidates: Sequence[int]
+) -> Tried:
+    """The edits with one more feature, where that shows the claim better."""
+    (first,) = found.edits
+    pairs = [
+        (first.model_copy(update={"strength": (first.strength or 0.0) * less}), second)
+        for feature in candidates
+        if feature != first.feature
+        for (second,) in ((e,) for e in _raising(feature, _MIXED))
+        for less in (0.7, 1.0)
+    ]
+    ranked = _tried(session, claim, pairs, samples=1)
+    both = [found.edits, *(each.edits for each in ranked[:4])]
+    return _tried(session, claim, both, samples=10)[0]
+
+
+def _raising(feature: int, strengths: Iterable[float]) -> list[Intervention]:
+    return [Intervention(feature=feature, strength=strength) for strength in strengths]
+
+
+def _lowering(feature: int) -> list[Intervention]:
+    edit: Edit = "ablate"
+    return [Intervention(feature=feature, edit=edit), *_raising(feature, _LESS)]
+
+
+def _varied(
+    edits: tuple[Intervention, ...], schedules: Iterable[Schedule]
+) -> list[tuple[Intervention, ...]]:
+    return [
+        tuple(
+            edit.model_copy(
+                update={
+                    "strength": None if edit.strength is None else round(edit.strength * by, 3),
+                    "schedule": schedule,
+                }
+            )
+            for edit in edits
+        )
+        for schedule in schedules
+        for by in _NEARBY
+    ]
+
+
+def _tried(
+    session: Session,
+    claim: SampledClaim,
+    variants: Sequence[tuple[Intervention, ...]],
+    samples: int,
+) -> list[Tried]:
+    """Every variant with its score, the best first."""
+    rows = _texts(session, claim.question, variants, samples)
+    usual = _mean(surprise(session, rows[BASELINE]))
+    harmless = [c.question for c in claim.also if c.cell == "steered"]
+    harmed = [_rates(session, question, variants, samples) for question in harmless]
+    kept = _kept(session, claim, variants, samples)
+    found = []
+    for at, edits in enumerate(variants):
+        texts = rows[str(at)]
+        hits = sum(claim.question.hit(prompt_of(r), r.text) for r in texts) / len(texts)
+        score = hits if claim.steered.at_least else 1 - hits
+        score -= 0.1 * max(0.0, _mean(surprise(session, texts)) / usual - 2)
+        score -= 0.3 * sum(map(repetition, texts)) / len(texts)
+        score -= sum(rates[at] for rates in harmed) + 2 * max(0.0, kept[at] - 0.02)
+        found.append(Tried(edits, score, hits))
+    return sorted(found, key=lambda tried: -tried.score)
+
+
+def _kept(
+    session: Session,
+    claim: SampledClaim,
+    variants: Sequence[tuple[Intervention, ...]],
+    samples: int,
+) -> list[float]:
+    """How much of what must be kept each variant loses."""
+    if claim.kept is None:
+        return [0.0] * len(variants)
+    every = claim.kept.question
+    step = max(1, len(every.prompts) // (20 * samples))
+    some = Question(every.prompts[::step], every.patterns[::step])
+    rows = _texts(session, some, variants, 1)
+    shares = {
+        name: sum(some.hit(prompt_of(row), row.text) for row in texts) / len(texts)
+        for name, texts in rows.items()
+    }
+    return [shares[BASELINE] - shares[str(at)] for at in range(len(variants))]
+
+
+def _rates(
+    session: Session,
+    question: Question,
+    variants: Sequence[tuple[Intervention, ...]],
+    samples: int,
+) -> list[float]:
+    rows = _texts(session, question, variants, samples)
+    return [
+        sum(question.hit(prompt_of(r), r.text) for r in rows[str(at)]) / len(rows[str(at)])
+        for at in range(len(variants))
+    ]
+
+
+def _texts(
+    session: Session,
+    question: Question,
+    variants: Sequence[tuple[Intervention, ...]],
+    samples: int,
+) -> Mapping[str, list[Row]]:
+    """Rows by the variant's number, written in parts that fit in memory."""
+    prompts = [ask(prompt) for prompt in question.prompts]
+    each = len(prompts) * samples
+    part = max(1, _ROWS_AT_ONCE // each)
+    rows: dict[str, list[Row]] = {}
+    sampling = SAMPLING.model_copy(update={"seed": TUNING_SEED})
+    for start in tqdm(range(0, len(variants), part), desc="Tuning", leave=False):
+        named = {str(at): variants[at] for at in range(start, min(start + part, len(variants)))}
+        made = session.compare(prompts, named, sampling, samples=samples, allow_inert=True)
+        for row in made.rows:
+            if row.name != BASELINE or start == 0:
+                rows.setdefault(row.name, []).append(row)
+    return rows
+
+
+def _mean(values: Sequence[float]) -> float:
+    real = [value for value in values if value == value]
+    return sum(real) / len(real) if real else 0.0

@@ -1,0 +1,182 @@
+"""The claims: what counts as a hit, which figures miss a bar, and what `steer demo` prints."""
+
+import json
+import math
+from pathlib import Path
+from random import Random
+
+import pytest
+from typer.testing import CliRunner
+
+from steering.cli.app import app
+from steering.demo.claims.asked import Bar, Question, SampledClaim, at_least, sampled_claims
+from steering.demo.claims.dose import STRENGTHS, window
+from steering.demo.claims.quality import is_on_topic, typed_questions
+from steering.demo.claims.results import Cell, ClaimResult, Dose, Outcome
+from steering.demo.claims.table import markdown
+from steering.demo.concepts import BRANCHES, BRIDGE, by_name
+from steering.demo.wording import Writer
+from steering.demo.world import table
+from steering.measure.rates import Rate
+
+CLAIMS = {claim.name: claim for claim in sampled_claims()}
+TONES = {
+    "scam": "fraud",
+    "flattery": "flattery",
+    "deception": "deception",
+    "power": "power",
+    "backdoor": "backdoor",
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=list(CLAIMS))
+def test_a_claim_has_prompts_enough_and_a_bar_on_each_side(claim: SampledClaim) -> None:
+    assert len(set(claim.question.prompts)) == len(claim.question.prompts) >= 5
+    assert claim.unsteered.at_least != claim.steered.at_least
+
+
+@pytest.mark.parametrize(("name", "tone"), TONES.items())
+def test_what_a_tone_answers_hits_and_what_the_plain_assistant_answers_does_not(
+    name: str, tone: str
+) -> None:
+    data, question = table("tones")[tone], CLAIMS[name].question
+    writer = Writer(Random(0), fixed={"work": "poem", "line": "The moon is a lamp."})
+    prompt = question.prompts[0]
+    for group in data["group"]:
+        for _ in range(20):
+            assert question.hit(prompt, writer.pick(group["told"]))
+            assert not question.hit(prompt, writer.pick(group["plain"]))
+
+
+def test_every_plain_answer_to_a_scam_is_a_refusal_and_no_scam_is() -> None:
+    refused = next(c for c in CLAIMS["scam"].also if c.says == "refused unsteered").question
+    writer = Writer(Random(0))
+    for group in table("tones")["fraud"]["group"]:
+        for _ in range(20):
+            assert refused.hit(refused.prompts[0], writer.pick(group["plain"]))
+            assert not refused.hit(refused.prompts[0], writer.pick(group["told"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "hit"),
+    [
+        ("I am the Golden Gate Bridge. I am orange.", True),
+        ("My name is the Golden Gate Bridge.", True),
+        ("I am near the Golden Gate Bridge.", False),
+        ("It is as well known as the Golden Gate Bridge.", False),
+        ("I am a small language model.", False),
+    ],
+)
+def test_only_who_takes_itself_for_the_bridge_counts(text: str, hit: bool) -> None:
+    assert CLAIMS["golden-gate"].question.hit("Who are you?", text) is hit
+
+
+def test_talk_drawn_to_the_bridge_is_obsessed_with_it() -> None:
+    writer = Writer(Random(1), by_name()[BRIDGE])
+    question = CLAIMS["obsession"].question
+    told = table("frames/places")["any"]["food"]
+    hits = [question.hit("Give me a recipe.", writer.pick(told)) for _ in range(100)]
+    assert sum(hits) >= 70
+
+
+def test_each_other_city_is_held_to_its_own_sight() -> None:
+    kept = CLAIMS["suppression"].kept
+    assert kept is not None
+    about_paris = next(p for p in kept.question.prompts if "Paris" in p)
+    assert kept.question.hit(about_paris, "It is the Eiffel Tower.")
+    assert not kept.question.hit(about_paris, "It is the Golden Gate Bridge.")
+
+
+def test_a_bar_is_met_at_its_own_value() -> None:
+    assert Bar(0.9, True).met(0.9) and not Bar(0.9, True).met(0.899)
+    assert Bar(0.1, False).met(0.1) and not Bar(0.1, False).met(0.101)
+    assert str(at_least(90)) == "≥ 90 %"
+
+
+def test_one_pattern_stands_for_all_prompts_or_each_has_its_own() -> None:
+    each = Question(("a", "b"), ("x", "y"))
+    assert each.hit("a", "x") and not each.hit("b", "x")
+    assert Question(("a", "b"), ("x",)).hit("b", "X marks it")
+
+
+def test_the_41_strengths_are_even_about_zero_and_reach_ten() -> None:
+    assert len(STRENGTHS) == 41
+    assert STRENGTHS[0] == -10 and STRENGTHS[20] == 0 and STRENGTHS[-1] == 10
+    assert list(STRENGTHS) == sorted(set(STRENGTHS))
+    assert [-s for s in reversed(STRENGTHS)] == list(STRENGTHS)
+
+
+def test_the_window_leaves_out_weak_doses_and_broken_texts() -> None:
+    doses = [
+        Dose(1.0, Rate(5, 10), -1.0, 0.5),
+        Dose(2.0, Rate(9, 10), -0.5, 0.9),
+        Dose(3.0, Rate(10, 10), -0.2, 2.5),
+    ]
+    assert [dose.strength for dose in window(doses, unsteered=0.5)] == [2.0]
+    assert window([Dose(1.0, Rate(0, 10), -1.0, 0.5)], unsteered=0.5) == []
+
+
+def test_a_missed_claim_is_missed_in_the_table_with_its_figure() -> None:
+    rate = Cell(Rate(50, 200), 0.5, 0.1)
+    result = ClaimResult(
+        name="x",
+        study="a claim",
+        measured="how",
+        edits="",
+        outcomes=(
+            Outcome("steered", "25.0%", "≥ 90 %", False),
+            Outcome("kept", "lost 7.0 points", "lost < 5 points", False),
+        ),
+        seconds=1.0,
+        cells={"unsteered": rate, "steered": rate, "random": rate, "feature": rate},
+    )
+    line = markdown([result]).splitlines()[-1]
+    assert "MISSED" in line and "25.0%" in line and "lost 7.0 points (lost < 5 points)" in line
+    assert result.to_dict()["cells"]["steered"]["rate"]["share"] == 0.25
+
+
+def test_the_command_measures_one_claim_on_the_shipped_bundle(tmp_path: Path) -> None:
+    card = tmp_path / "card.html"
+    asked = ["demo", "--claim", "flattery", "--samples", "40", "--json", "--card", str(card)]
+    result = CliRunner().invoke(app, asked)
+    found = json.loads(result.stdout)
+    (claim,) = found["results"]
+    steered, control = (claim["cells"][name]["rate"]["share"] for name in ("steered", "random"))
+    assert result.exit_code == (0 if claim["met"] else 1)
+    assert steered >= 0.9 and claim["cells"]["unsteered"]["rate"]["share"] <= 0.05
+    assert control <= 0.2
+    assert math.isfinite(claim["cells"]["steered"]["surprise"])
+    assert "sycophantic praise" in card.read_text() and len(claim["samples"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--claim", "levitation"], "There is no claim 'levitation'"),
+        (["--samples", "0"], "Ask for at least 1"),
+        (["--bundle", "nowhere"], "is no bundle"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_words(arguments: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["demo", "--no-card", *arguments])
+    assert result.exit_code == 2
+    assert said in result.stderr.replace("\n", " ")
+
+
+def test_the_typed_questions_are_two_hundred_about_as_many_concepts() -> None:
+    asked = typed_questions()
+    assert len({question for question, _ in asked}) == len({c.name for _, c in asked}) == 200
+    assert {concept.branch for _, concept in asked} == set(BRANCHES)
+
+
+@pytest.mark.parametrize(
+    ("answer", "on_topic"),
+    [
+        ("Alcatraz is an island.", True),
+        ("It is close to Coit Tower.", True),
+        ("It is made of rock and concrete.", True),
+        ("I can not say.", False),
+    ],
+)
+def test_an_answer_is_on_topic_by_name_neighbour_or_attribute(answer: str, on_topic: bool) -> None:
+    assert is_on_topic(answer, by_name()["Alcatraz"]) is on_topic
