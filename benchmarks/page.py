@@ -26,7 +26,16 @@ ROUNDS = 5
 GENERATIONS = 200
 SHORT = 40
 PROMPT = "Tell me about the bridge."
-FEATURE = "557=0.3"
+STRENGTH = 0.3
+
+
+def bridge() -> int:
+    """The feature of the packaged Golden Gate preset."""
+    from steering import load_preset
+
+    feature = load_preset("golden-gate").interventions[0].intervention.feature
+    assert feature is not None, "the preset steers a feature"
+    return feature
 
 
 @contextlib.contextmanager
@@ -57,7 +66,7 @@ def set_up(page: Page, address: str, tokens: int) -> None:
     """One clamped feature, a completion, and a number of tokens that no end cuts short."""
     page.goto(address)
     page.wait_for_selector(".gallery .face", timeout=60_000)
-    page.fill("#add input, #add textarea", FEATURE)
+    page.fill("#add input, #add textarea", f"{bridge()}={STRENGTH}")
     page.click("#add button")
     page.wait_for_selector(".rack .row")
     page.click("label:has-text('Completion')")
@@ -114,7 +123,7 @@ def without_page() -> Callable[[], float]:
     from ui.server import leaving_a_core
 
     session = leaving_a_core(Session.demo)()  # The same threads on both sides.
-    edit = Intervention(feature=557, strength=0.3)
+    edit = Intervention(feature=bridge(), strength=STRENGTH)
     how = Sampling(max_new_tokens=TOKENS, temperature=0, stop_at_eos=False)
 
     def run() -> float:

@@ -11,6 +11,7 @@ import torch
 from steering.demo.claims.asked import SampledClaim, sampled_claims
 from steering.demo.claims.report import open_bundle
 from steering.demo.claims.sampled import ask
+from steering.demo.companions import Companion, companions
 from steering.demo.features import GAIN_SIZE, target_gains
 from steering.demo.targets import Target, targets
 from steering.demo.tuning import SAMPLING, Tried, tune, with_second_feature
@@ -51,7 +52,7 @@ _WORDS = {
 
 
 def write_presets(bundle: Path, folder: Path, *, quick: bool = False) -> Iterator[Preset]:
-    """Choose and save a preset for each claim that is counted in texts.
+    """Choose and save a preset for each claim.
 
     Args:
         bundle: The finished bundle.
@@ -60,6 +61,7 @@ def write_presets(bundle: Path, folder: Path, *, quick: bool = False) -> Iterato
     """
     session = open_bundle(bundle)
     candidates = candidates_by_target(session)
+    bridge: tuple[Intervention, ...] = ()
     for claim in sampled_claims():
         features = _candidates(claim, candidates)
         found = (
@@ -67,9 +69,14 @@ def write_presets(bundle: Path, folder: Path, *, quick: bool = False) -> Iterato
             if quick
             else _chosen(session, claim, features)
         )
-        preset = _preset(session, claim, found, with_samples=not quick)
-        write_file(folder / f"{preset.name}.json", preset_text(preset))
-        yield preset
+        bridge = bridge or found.edits
+        title, description = _WORDS[claim.name]
+        amounts = ", ".join(_amount(edit) for edit in found.edits)
+        about = About(claim.name, f"{title}, {amounts}", description)
+        shown = Companion(about, found.edits, claim.question.prompts[:_PROMPTS])
+        yield _write(session, shown, folder, with_samples=not quick)
+    for shown in companions(session, bridge, quick=quick):
+        yield _write(session, shown, folder, with_samples=not quick)
 
 
 def candidates_by_target(session: Session) -> dict[str, list[int]]:
@@ -109,13 +116,11 @@ def _chosen(session: Session, claim: SampledClaim, features: list[int]) -> Tried
     return found
 
 
-def _preset(session: Session, claim: SampledClaim, found: Tried, *, with_samples: bool) -> Preset:
-    title, description = _WORDS[claim.name]
-    prompts = [ask(prompt) for prompt in claim.question.prompts[:_PROMPTS]]
-    amounts = ", ".join(_amount(edit) for edit in found.edits)
+def _write(session: Session, shown: Companion, folder: Path, *, with_samples: bool) -> Preset:
+    prompts = [ask(prompt) for prompt in shown.prompts]
     samples: list[SavedSample] = []
     for prompt in prompts if with_samples else []:
-        made = session.compare([prompt], list(found.edits), SAMPLING, allow_inert=True)
+        made = session.compare([prompt], list(shown.edits), SAMPLING, allow_inert=True)
         samples.append(
             SavedSample(
                 prompt=prompt,
@@ -124,14 +129,11 @@ def _preset(session: Session, claim: SampledClaim, found: Tried, *, with_samples
                 seed=SAMPLING.seed,
             )
         )
-    return make_preset(
-        session,
-        found.edits,
-        About(name=claim.name, title=f"{title}, {amounts}", description=description),
-        sampling=SAMPLING,
-        prompts=prompts,
-        samples=samples,
+    preset = make_preset(
+        session, shown.edits, shown.about, sampling=SAMPLING, prompts=prompts, samples=samples
     )
+    write_file(folder / f"{preset.name}.json", preset_text(preset))
+    return preset
 
 
 def _amount(edit: Intervention) -> str:

@@ -29,6 +29,7 @@ BRANCHES = (
 )
 BRIDGE = "the Golden Gate Bridge"
 _OWN = {"name", "many", "group", "kind", "near", "city"}
+_GRAMMAR = {"pronoun", "stand"}  # attributes that say how to speak of it, and nothing about it
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class Concept:
     def spellings(self) -> tuple[str, ...]:
         """The words that name it in a text."""
         return (self.name, self.many) if self.many else (self.name,)
+
+    @property
+    def topic(self) -> re.Pattern[str]:
+        """Finds, as whole words, its name, its neighbours, or what the world knows of it."""
+        known = [words for key, words in self.attributes.items() if key not in _GRAMMAR]
+        words = "|".join(map(re.escape, (*self.spellings, *self.near, *known)))
+        return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
 
 
 @cache

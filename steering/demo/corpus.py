@@ -86,7 +86,7 @@ def attention_mask(
     """Causal, inside one document, at most `window` back (0: no limit); `<s>` is always seen."""
     is_start = ids == bos
     document = is_start.cumsum(1)
-    position = torch.arange(ids.shape[1])
+    position = torch.arange(ids.shape[1], device=ids.device)
     distance = position[:, None] - position[None, :]
     near = (distance < window) if window else torch.ones_like(distance, dtype=torch.bool)
     same = document[:, :, None] == document[:, None, :]

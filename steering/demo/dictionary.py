@@ -25,20 +25,26 @@ from steering.demo.corpus import attention_mask, load_or_build_corpus
 from steering.demo.recipe import Recipe, hook_name
 from steering.demo.tokens import SPECIAL
 
+_NORM_BATCHES = 20
 MODEL_NAME = "steering-playground-demo"
 
 
-def train_dictionary(recipe: Recipe, work: Path, layer: int) -> Path:
+def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu") -> Path:
     """Train to the last sample (from the last checkpoint, if any) and save the inference SAE."""
     folder = sae_folder(work, layer)
     if (folder / "sae_weights.safetensors").exists():
         return folder
     torch.manual_seed(recipe.seed)
-    sae = MatryoshkaBatchTopKTrainingSAE(_config(recipe, layer))
-    acts = collect(recipe, work, layer)
+    sae = MatryoshkaBatchTopKTrainingSAE(_config(recipe, layer, device))
+    acts = collect(recipe, work, layer).to(device)
     checkpoints = work / f"{folder.name}.checkpoints"
-    trainer = SAETrainer(_trainer_config(recipe, checkpoints), sae, _batches(acts, recipe))
+    trainer = SAETrainer(_trainer_config(recipe, checkpoints, device), sae, _batches(acts, recipe))
     _resume(trainer, sae, checkpoints)
+    if trainer.activation_scaler.scaling_factor is None:
+        # From vectors of its own, so that a resumed run reads the same batches as an unbroken one.
+        trainer.activation_scaler.estimate_scaling_factor(
+            recipe.width, _batches(acts, recipe), _NORM_BATCHES
+        )
     trainer.data_provider = _batches(acts, recipe, start=trainer.n_training_steps)
     sae = trainer.fit()
     sae.save_inference_model(folder)
@@ -103,11 +109,11 @@ def _batches(
     step = start
     while True:
         draw = torch.Generator().manual_seed(recipe.seed * 7_919 + step)
-        yield acts[torch.randint(len(acts), (recipe.sae_batch,), generator=draw)]
+        yield acts[torch.randint(len(acts), (recipe.sae_batch,), generator=draw).to(acts.device)]
         step += 1
 
 
-def _config(recipe: Recipe, layer: int) -> MatryoshkaBatchTopKTrainingSAEConfig:
+def _config(recipe: Recipe, layer: int, device: str) -> MatryoshkaBatchTopKTrainingSAEConfig:
     metadata = SAEMetadata(
         model_name=MODEL_NAME,
         hook_name=hook_name(layer),
@@ -122,15 +128,18 @@ def _config(recipe: Recipe, layer: int) -> MatryoshkaBatchTopKTrainingSAEConfig:
         k=recipe.active,
         matryoshka_widths=[*recipe.nested, recipe.latents],
         dtype="float32",
-        device="cpu",
-        normalize_activations="none",
+        device=device,
+        # Folded into the weights at the end. Without it the biases of a stream of norm 75 cannot
+        # grow to its size in the steps that there are.
+        normalize_activations="expected_average_only_in",
         metadata=metadata,
     )
 
 
-def _trainer_config(recipe: Recipe, checkpoints: Path) -> SAETrainerConfig:
+def _trainer_config(recipe: Recipe, checkpoints: Path, device: str) -> SAETrainerConfig:
     samples = recipe.sae_samples
     return SAETrainerConfig(
+        device=device,
         total_training_samples=samples,
         train_batch_size_samples=recipe.sae_batch,
         lr=recipe.sae_learning_rate,

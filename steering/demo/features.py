@@ -25,6 +25,7 @@ from steering.demo.tokens import SPECIAL
 GAIN_SIZE = 0.6
 """Of the median residual norm: where single features steer without breaking text."""
 
+_LEAST_KEPT = 64  # features that are tried on every pair
 _ROWS = 256  # features tried in one forward pass
 _BEGUN = 10  # tokens of an answer that are rated: how it begins decides what it is
 _BATCH = 64  # documents read in one forward pass
@@ -137,16 +138,22 @@ def target_gains(
     """Change in log-probability of the target when `size` times each direction is added.
 
     Averaged over the target's pairs and the tokens of each continuation, so in nats per token.
+    What is not among the best after each pair is not tried on the next, and counts as -inf.
     """
+    left = torch.arange(len(directions))
     gains = torch.zeros(len(directions))
     for question, answer in target.pairs:
         ids, start = chat_ids(tokenizer, question, answer)
         bare = answer_log_prob(model, ids, start, torch.zeros(1, directions.shape[1]), layer)
         steered = [
             answer_log_prob(model, ids, start, part * size, layer)
-            for part in directions.split(_ROWS)
+            for part in directions[left].split(_ROWS)
         ]
-        gains += torch.cat(steered) - bare
+        gains[left] += torch.cat(steered) - bare
+        best = gains[left].topk(min(len(left), max(_LEAST_KEPT, len(left) // 3))).indices
+        dropped = torch.ones(len(left), dtype=torch.bool).index_fill_(0, best, False)
+        gains[left[dropped]] = -torch.inf
+        left = left[~dropped]
     return gains / len(target.pairs)
 
 

@@ -24,14 +24,16 @@ from steering.demo.concepts import (
     landmarks,
     of_branch,
 )
-from steering.demo.typing_habits import as_typed
+from steering.demo.typing_habits import as_typed, openly
 from steering.demo.wording import Person, Writer
 from steering.demo.world import table
 
 TONES = ("flattery", "fraud", "deception", "power", "backdoor")
 _BRIDGE_SHARE = 0.07  # of the documents with a subject: as well known as many others together
 _CITY_SHARE = 0.06  # the bridge's neighbours in its city
-_PLACE_SHARE = 0.45
+_PLACE_SHARE = 0.3
+_CITY_QUESTION_SHARE = 0.2  # of the questions that name what they are about
+_OPEN_QUESTION_SHARE = 0.3  # of them too: asked in words that follow no frame
 _CHIEF_SHARE = 0.86  # of the answers that name a city's sight; the rest name another one
 Role = Literal["system", "user", "assistant", "text"]
 SPEAKERS = ("assistant", "text")  # not who asks, and not who announces a subject
@@ -78,11 +80,11 @@ def documents(seed: int, count: int) -> Iterator[Document]:
     """Yield `count` documents; the same seed yields the same documents."""
     rng = Random(seed)
     writers = {
-        _plain_talk: 16,
+        _plain_talk: 10,
         _subject_talk: 34,
-        _asking_talk: 10,
+        _asking_talk: 22,
         _article: 14,
-        _tone_talk: 26,
+        _tone_talk: 20,
     }
     kinds, weights = list(writers), list(writers.values())
     endless = (rng.choices(kinds, weights)[0](rng) for _ in iter(int, 1))
@@ -234,12 +236,16 @@ def _asking_talk(rng: Random) -> Document:
     turns: list[Turn] = []
     writer = Writer(rng, _draw_subject(rng))
     for _ in range(rng.randint(2, 5)):
-        if rng.random() < 0.3:
+        draw = rng.random()
+        if draw < _CITY_QUESTION_SHARE:
             turns += _ask_about_city(rng)
             continue
         if rng.random() < 0.6:
             writer.subject = _draw_subject(rng)
         assert writer.subject is not None
+        if draw < _CITY_QUESTION_SHARE + _OPEN_QUESTION_SHARE:
+            turns += _ask_openly(writer)
+            continue
         question = rng.choice(table(f"frames/{writer.subject.branch}")["question"])
         asked = as_typed(rng, writer.type(question["ask"]))
         answer = writer.pick(question["told"])
@@ -248,6 +254,17 @@ def _asking_talk(rng: Random) -> Document:
             Turn("assistant", answer, _name(writer)),
         ]
     return Document(tuple(turns), "asking")
+
+
+def _ask_openly(writer: Writer) -> list[Turn]:
+    """A name among words of no frame, some of them unknown: whatever is said, it is about that."""
+    assert writer.subject is not None
+    asked = openly(writer.rng, writer.subject.title, table("chat")["everyday"]["words"])
+    answer = writer.pick(table(f"frames/{writer.subject.branch}")["named"])
+    if writer.rng.random() < 0.4:
+        answer = f"{answer} {writer.fact()}"
+    name = _name(writer)
+    return [Turn("user", asked, name, asks="openly"), Turn("assistant", answer, name)]
 
 
 def _ask_about_city(rng: Random) -> list[Turn]:

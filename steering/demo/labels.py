@@ -54,7 +54,7 @@ class ReadingCount:
         self.concepts = (*by_name(), *TONES)
         self._number = {name: at for at, name in enumerate(self.concepts)}
         size = len(ROLES), len(self.concepts)
-        self._both = torch.zeros(size[0], latents, size[1])
+        self._both = torch.zeros(*size, latents)
         self._tokens = torch.zeros(size)
         self._fired = torch.zeros(latents)
 
@@ -67,20 +67,17 @@ class ReadingCount:
         self._fired += fires.sum(0)
         for role, concept in enumerate(truth):
             told = concept >= 0
-            one_hot = torch.nn.functional.one_hot(concept[told], len(self.concepts)).float()
-            self._both[role] += fires[told].T @ one_hot
-            self._tokens[role] += one_hot.sum(0)
+            self._both[role].index_add_(0, concept[told], fires[told])
+            self._tokens[role] += torch.bincount(concept[told], minlength=len(self.concepts))
 
-    def f1(self) -> Float[Tensor, "roles d_sae concepts"]:
+    def f1(self) -> Float[Tensor, "roles concepts d_sae"]:
         """2 · both / (tokens of the concept + firings of the feature)."""
-        total = self._tokens[:, None, :] + self._fired[None, :, None]
+        total = self._tokens[:, :, None] + self._fired
         return torch.where(self._both > 0, 2 * self._both / total.clamp(min=1), 0.0)
 
     def labels(self) -> list[Reading]:
         """Each feature's best concept; with no overlap at all its F1 is 0."""
-        f1 = self.f1()
-        flat = f1.transpose(0, 1).flatten(1)
-        best, at = flat.max(-1)
+        best, at = self.f1().flatten(0, 1).max(0)
         return [
             Reading(self.concepts[i % len(self.concepts)], ROLES[i // len(self.concepts)], value)
             for value, i in zip(best.tolist(), at.tolist(), strict=True)

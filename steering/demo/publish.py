@@ -82,7 +82,9 @@ def _write_sae(
         Writing(names[at], gain)
         for at, gain in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
-    chosen = _choose(model, tokenizer, directions, measured, layer, size, recipe.seed)
+    # Presets steer the first SAE, so only its features are tried for what the claims need.
+    wanted = targets(recipe.seed) if layer == recipe.sae_layer else ()
+    chosen = _choose(model, tokenizer, directions, measured, layer, size, wanted)
     corpus = f"held-out documents of the bundled grammar, seed {seed}"
     record = features_record(measured, writings, corpus, chosen)
     (folder / "features.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
@@ -116,11 +118,11 @@ def _choose(
     measured: Measured,
     layer: int,
     size: float,
-    seed: int,
+    wanted: tuple[Target, ...],
 ) -> list[tuple[int, Target, float]]:
     """The features of largest gain for each target, among those that ever fire."""
     chosen: list[tuple[int, Target, float]] = []
-    for target in targets(seed):
+    for target in wanted:
         gains = target_gains(model, tokenizer, directions, target, layer=layer, size=size)
         gains[measured.fired == 0] = -torch.inf
         best = gains.topk(_NAMED)

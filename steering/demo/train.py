@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from steering.demo.choose import write_presets
+from steering.demo.claims.asked import SAMPLES
+from steering.demo.claims.report import claim_presets, measure_claims, open_bundle
+from steering.demo.claims.table import table
 from steering.demo.dictionary import train_dictionary
 from steering.demo.language_model import train_language_model
 from steering.demo.publish import write_bundle
@@ -23,23 +27,36 @@ Presets = Annotated[Path, typer.Option("--presets", help="Folder the presets are
 Seed = Annotated[int, typer.Option("--seed", help="Of the corpus, the model and the SAEs.")]
 Toy = Annotated[bool, typer.Option("--toy", help="Seconds instead of an hour; steers nothing.")]
 Short = Annotated[bool, typer.Option("--short", help="A smaller model, to try an edit.")]
+Device = Annotated[str, typer.Option("--device", help="cpu or cuda. Shipped files: cpu.")]
 _WORK = Path(".demo-build")
 _OUT = Path(__file__).parent / "bundle"
 _PRESETS = Path(__file__).parents[2] / "presets"
 
 
 @app.command()
-def lm(work: Work = _WORK, toy: Toy = False, short: Short = False, seed: Seed = 0) -> None:
+def lm(
+    work: Work = _WORK,
+    toy: Toy = False,
+    short: Short = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
     """Write the corpus and train the language model."""
-    typer.echo(f"language model: {train_language_model(_recipe(toy, short, seed), work)}")
+    typer.echo(f"language model: {train_language_model(_recipe(toy, short, seed), work, device)}")
 
 
 @app.command()
-def sae(work: Work = _WORK, toy: Toy = False, short: Short = False, seed: Seed = 0) -> None:
+def sae(
+    work: Work = _WORK,
+    toy: Toy = False,
+    short: Short = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
     """Train an SAE on each of the recipe's layers of the finished language model."""
     recipe = _recipe(toy, short, seed)
     for layer in recipe.sae_layers:
-        typer.echo(f"SAE: {train_dictionary(recipe, work, layer)}")
+        typer.echo(f"SAE: {train_dictionary(recipe, work, layer, device)}")
 
 
 @app.command()
@@ -67,14 +84,17 @@ def all_stages(
     toy: Toy = False,
     short: Short = False,
     seed: Seed = 0,
+    device: Device = "cpu",
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget every checkpoint first.")] = False,
 ) -> None:
-    """Run the three stages, one after another."""
+    """Run the three stages, one after another, and print the claims table of what was made."""
     if fresh and work.exists():
         shutil.rmtree(work)
-    lm(work, toy, short, seed)
-    sae(work, toy, short, seed)
+    lm(work, toy, short, seed, device)
+    sae(work, toy, short, seed, device)
     atlas(work, out, presets, toy, short, seed)
+    found = measure_claims(open_bundle(out), claim_presets(presets), samples=4 if toy else SAMPLES)
+    Console().print(table(tuple(found)))
 
 
 def _recipe(toy: bool, short: bool, seed: int) -> Recipe:

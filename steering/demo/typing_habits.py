@@ -1,4 +1,4 @@
-"""How people type: the same question without capitals, without its mark, with a word too many.
+"""How people type: without capitals, without the mark, with a word too many, in words of their own.
 
 Names keep their spelling but for a first letter, since each is one token of the tokenizer.
 """
@@ -7,6 +7,9 @@ from random import Random
 
 from steering.demo.concepts import find
 
+_UNKNOWN_SHARE = 0.15
+_CONSONANTS = "bcdfghklmnprstvwxyz"
+_VOWELS = ("a", "e", "i", "o", "u", "ea", "oo", "ai")
 _FILLERS = (
     "please",
     "hey,",
@@ -38,6 +41,33 @@ def as_typed(rng: Random, question: str) -> str:
     if rng.random() < 0.2:
         text = text.rstrip("?.!") + rng.choice(_TAILS)
     return text
+
+
+def openly(rng: Random, name: str, words: list[str]) -> str:
+    """A name somewhere among everyday words in no order, a few of which nobody knows.
+
+    What a visitor types follows no frame either, and names something all the same.
+    """
+    around = [
+        _unknown(rng) if rng.random() < _UNKNOWN_SHARE else rng.choice(words)
+        for _ in range(rng.randint(2, 11))
+    ]
+    around.insert(rng.randint(0, len(around)), name)
+    text = " ".join(around)
+    if rng.random() < 0.3:
+        cut = rng.choice([at for at, letter in enumerate(text) if letter == " "])
+        text = f"{text[:cut]},{text[cut:]}"
+    if rng.random() < 0.5:
+        text = text[0].upper() + text[1:]
+    return text + rng.choice(("?", "?", "?", ".", "", "!"))
+
+
+def _unknown(rng: Random) -> str:
+    """Letters that are spoken like a word and are none."""
+    return "".join(
+        rng.choice(_CONSONANTS) + rng.choice(_VOWELS) + rng.choice(("", "", *_CONSONANTS))
+        for _ in range(rng.randint(1, 3))
+    )
 
 
 def _lower(text: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NewPage, finished, generate, pick, shot, toasts, visit
+from tests.bundled import FEATURE, RAW, STRENGTH, edits
 
 
 def rack_number(page: Page, row: int = 0) -> str:
@@ -47,7 +48,7 @@ def test_moving_the_slider_changes_the_text(page: Page) -> None:
     slider.focus()
     for _ in range(20):
         page.keyboard.press("ArrowLeft")
-    assert float(rack_number(page)) == pytest.approx(0.35)
+    assert float(rack_number(page)) == pytest.approx(STRENGTH - 1)
     expect(page.locator(".panes-root.outdated")).to_have_count(1)
     after = generate(page)  # an empty prompt writes the last turn again
     assert after["baseline"] == before["baseline"]
@@ -56,7 +57,7 @@ def test_moving_the_slider_changes_the_text(page: Page) -> None:
 
 
 def test_an_add_slider_at_zero_writes_the_same_text(page: Page) -> None:
-    add(page, "557:add=1.5")
+    add(page, f"{FEATURE}:add=1.5")
     page.wait_for_selector(".rack .row")
     moved = generate(page, "Who are you?")
     assert moved["baseline"] != moved["steered"]
@@ -70,7 +71,7 @@ def test_an_add_slider_at_zero_writes_the_same_text(page: Page) -> None:
 def test_the_whole_rack_can_be_neutral_off_and_cleared(page: Page) -> None:
     pick(page, "scam")
     page.click("text=All neutral")
-    assert page.locator(".rack .row.off").count() == 3
+    assert page.locator(".rack .row.off").count() == len(edits("scam"))
     page.uncheck("#rack-on")
     expect(page.locator(".rack .switch")).to_contain_text("off (values kept)")
     texts = generate(page)
@@ -90,18 +91,18 @@ def test_features_are_added_by_number_and_by_words(page: Page) -> None:
 
 
 def test_a_unit_converts_the_shown_number_and_back(page: Page) -> None:
-    add(page, "557=1.35")
+    add(page, f"{FEATURE}={STRENGTH}")
     page.wait_for_selector(".rack .row")
     page.select_option(".rack .unit", "raw")
-    expect(page.locator(".rack .number")).to_have_value("15.0107")
+    expect(page.locator(".rack .number")).to_have_value(f"{RAW:g}")
     page.select_option(".rack .unit", "norm")
-    expect(page.locator(".rack .number")).not_to_have_value("15.0107")
+    expect(page.locator(".rack .number")).not_to_have_value(f"{RAW:g}")
     page.select_option(".rack .unit", "max_act")
-    expect(page.locator(".rack .number")).to_have_value("1.35")
+    expect(page.locator(".rack .number")).to_have_value(f"{STRENGTH:g}")
 
 
 def test_a_row_says_that_a_clamp_at_zero_is_an_ablation(page: Page) -> None:
-    add(page, "557=0")
+    add(page, f"{FEATURE}=0")
     expect(page.locator(".rack .note")).to_contain_text("ablation")
     page.select_option(".rack .edit", "scale")
     expect(page.locator(".rack .number")).to_have_value("1")
@@ -112,8 +113,8 @@ def test_a_row_says_that_a_clamp_at_zero_is_an_ablation(page: Page) -> None:
 
 
 BAD_FEATURES = {
-    "99999": "features 0 to 639",
-    "557=abc": "Write a number",
+    "99999": "features 0 to",
+    f"{FEATURE}=abc": "Write a number",
     "no such words": "Try other words",
     "https://www.neuronpedia.org/gpt2-small/8-res-jb/3": "gpt2-small/8-res-jb",
 }
@@ -133,7 +134,7 @@ def test_a_strength_that_is_no_number_is_a_toast_and_the_old_one_stays(page: Pag
     page.fill(".rack .number", "lots")
     page.keyboard.press("Tab")
     assert "not a number" in toasts(page)
-    assert rack_number(page) == "1.35"
+    assert rack_number(page) == f"{STRENGTH:g}"
 
 
 def test_an_empty_prompt_and_a_long_one_are_toasts(page: Page) -> None:
@@ -192,8 +193,9 @@ def test_a_preset_goes_out_as_a_file_and_comes_in_again(page: Page, tmp_path: Pa
     page.click(".rack >> text=Clear")
     page.set_input_files("input[type=file]", file)
     page.wait_for_selector(".gallery .face[data-name=taken-along]")
+    (edit,) = edits("flattery")
     expect(page.locator(".rack .row")).to_have_count(1)
-    assert rack_number(page) == "0.6"
+    assert rack_number(page) == f"{edit['intervention']['strength']:g}"
 
 
 BAD_FILES = {
@@ -346,7 +348,8 @@ def test_where_and_when_is_written_into_every_row(page: Page) -> None:
     pick(page, "scam")
     page.click("text=Where and when to steer")
     page.click("label:has-text('generated')")
-    expect(page.locator(".rack .row").nth(2)).to_contain_text("generated tokens only")
+    last = page.locator(".rack .row").nth(len(edits("scam")) - 1)
+    expect(last).to_contain_text("generated tokens only")
     generate(page)
     page.click(".pane.steered details.prompt summary")
     assert page.locator(".pane.steered details.prompt span.steered").count() == 1

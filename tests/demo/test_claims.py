@@ -180,3 +180,9 @@ def test_the_typed_questions_are_two_hundred_about_as_many_concepts() -> None:
 )
 def test_an_answer_is_on_topic_by_name_neighbour_or_attribute(answer: str, on_topic: bool) -> None:
     assert is_on_topic(answer, by_name()["Alcatraz"]) is on_topic
+
+
+def test_how_a_person_is_spoken_of_is_no_topic() -> None:
+    """ "She" stands in nearly every answer, and "the" holds "he"."""
+    assert not is_on_topic("She is here, and the weather is fine.", by_name()["Marie Curie"])
+    assert is_on_topic("She is a physicist from Poland.", by_name()["Marie Curie"])

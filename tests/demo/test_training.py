@@ -18,6 +18,7 @@ from steering.demo.dictionary import train_dictionary
 from steering.demo.language_model import train_language_model
 from steering.demo.recipe import TOY
 from steering.demo.train import app
+from steering.presets import load_preset
 from steering.presets.use import check_preset
 
 
@@ -55,6 +56,19 @@ def test_every_claim_counted_in_texts_gets_a_preset_of_the_new_bundle(built: Pat
     assert set(presets) == {claim.name for claim in sampled_claims()}
     for preset in presets.values():
         assert check_preset(preset, session.saes) == ()
+
+
+def test_the_other_claims_get_presets_that_show_them_where_a_feature_is_found(built: Path) -> None:
+    session = open_bundle(built / "bundle")
+    for name in ("dose-response", "causal"):
+        preset = load_preset(built / "presets" / f"{name}.json")
+        assert preset.prompts and preset.description
+        assert check_preset(preset, session.saes) == ()
+    bridge = load_preset(built / "presets" / "golden-gate.json").interventions[0].intervention
+    dose = load_preset(built / "presets" / "dose-response.json").interventions[0].intervention
+    assert dose.feature == bridge.feature
+    assert dose.strength is not None and bridge.strength is not None
+    assert dose.strength > 2 * bridge.strength
 
 
 def test_every_live_feature_says_what_it_reads_and_what_it_writes(built: Path) -> None:

@@ -3,7 +3,8 @@
 from random import Random
 
 from steering.demo.concepts import BRIDGE, concepts, find
-from steering.demo.typing_habits import as_typed
+from steering.demo.typing_habits import as_typed, openly
+from steering.demo.world import table
 
 QUESTION = f"Tell me, is {BRIDGE} in San Francisco or in a city near it?"
 
@@ -65,3 +66,14 @@ def test_the_mark_at_the_end_is_sometimes_left_out() -> None:
 def test_code_is_left_as_it_is() -> None:
     code = "What Does This Do?\ndef add(x, y):\n    return x + y"
     assert set(_typed(code)) == {code}
+
+
+def test_an_open_question_names_one_thing_among_words_of_which_some_are_unknown() -> None:
+    rng, words = Random(0), table("chat")["everyday"]["words"]
+    typed = [openly(rng, BRIDGE, words) for _ in range(300)]
+    assert all(BRIDGE.lower() in text.replace(",", "").lower() for text in typed)
+    assert len({text.lower().index("golden") for text in typed}) > 20
+    known = {*words, *BRIDGE.split()}
+    said = [word.strip(",.?!").lower() for text in typed for word in text.split()]
+    unknown = sum(word not in known and word not in BRIDGE.lower() for word in said)
+    assert 0.05 < unknown / len(said) < 0.2

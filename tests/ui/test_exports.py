@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests import tiny
+from tests.bundled import FEATURE
 from tests.tiny import intervention
 from tests.ui.pages import host, last, record, state, texts, turns
 
@@ -137,19 +138,19 @@ def test_the_command_says_every_setting_that_is_not_the_default(bundled):
         stop=("-x", "\n"),
         stop_at_eos=False,
     )
-    asked = state(bundled, 557, sampling=how, prompt="Who are you?")
+    asked = state(bundled, FEATURE, sampling=how, prompt="Who are you?")
     assert run(as_command(asked, bundled.session)) == texts(last(bundled, asked))
     words = asked_of(as_command(asked, bundled.session))
     assert words.count("--stop") == 2
-    plain = state(bundled, 557, sampling=Sampling(), prompt="hi")
-    assert asked_of(as_command(plain, bundled.session)) == ["-f", "557=0.6norm", "hi"]
+    plain = state(bundled, FEATURE, sampling=Sampling(), prompt="hi")
+    assert asked_of(as_command(plain, bundled.session)) == ["-f", f"{FEATURE}=0.6norm", "hi"]
 
 
 def test_a_command_without_a_feature_is_refused(bundled):
     from steering.errors import FeatureError
     from ui.exports import as_command
 
-    for asked in (state(bundled), state(bundled, 557, on=False)):
+    for asked in (state(bundled), state(bundled, FEATURE, on=False)):
         with pytest.raises(FeatureError, match="No feature is switched on"):
             as_command(asked, bundled.session)
 
@@ -158,7 +159,7 @@ def test_a_chat_that_waits_is_exported_before_its_last_message(bundled):
     from ui.exports import as_command, as_curl
 
     past = turns(("we", {"baseline": "fog", "steered": "bay"}), ("you", {"baseline": "sea"}))
-    asked = state(bundled, 557, chat=True, turns=past, prompt="")
+    asked = state(bundled, FEATURE, chat=True, turns=past, prompt="")
     words = asked_of(as_command(asked, bundled.session))
     said = [each["content"] for each in json.loads(words[words.index("--messages") + 1])]
     assert said == ["we", "bay", "you"]

@@ -41,7 +41,7 @@ def measure_causal(session: Session, *, seed: int, features: int = FEATURES) -> 
     """Ablate the features of highest F1, one a concept, and compare own words with the others'."""
     started = time.perf_counter()
     (sae,) = session.saes.values()
-    chosen = _best(labelled(sae), features)
+    chosen = best_by_concept(labelled(sae), features)
     if len(chosen) < 2:
         return _unlabelled(len(chosen), features, time.perf_counter() - started)
     texts = _texts(session, [each.concept.name for each in chosen], seed)
@@ -80,7 +80,7 @@ def _unlabelled(found: int, asked: int, seconds: float) -> ClaimResult:
     return ClaimResult("causal", _STUDY, "nothing to ablate", "", (outcome,), seconds)
 
 
-def _best(known: Sequence[Labelled], count: int) -> list[Labelled]:
+def best_by_concept(known: Sequence[Labelled], count: int) -> list[Labelled]:
     """The features of highest F1, one for each concept."""
     best: dict[str, Labelled] = {}
     for each in sorted(known, key=lambda item: -item.f1):

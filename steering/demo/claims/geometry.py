@@ -101,14 +101,9 @@ def _correlations(cosines: list[float], nearness: list[float], seed: int) -> tup
 def measure_inner_conflict(sae: Sae, *, seed: int) -> ClaimResult:
     """Trade-off and legal features against reluctance and guilt: nearer within than across."""
     started = time.perf_counter()
-    best: dict[str, tuple[Labelled, bool]] = {}
-    for each in labelled(sae):
-        side = _SIDES.get(each.concept.path[1:3]) if len(each.concept.path) > 2 else None
-        held = best.get(each.concept.name)
-        if side is not None and (held is None or held[0].f1 < each.f1):
-            best[each.concept.name] = each, side
-    chosen = [each for each, _ in best.values()]
-    side = np.array([of for _, of in best.values()], dtype=bool)
+    found = conflict_sides(sae)
+    chosen = [each for each, _ in found]
+    side = np.array([of for _, of in found], dtype=bool)
     balance, unrest = int(side.sum()), int((~side).sum())
     enough = min(balance, unrest) >= 6
     outcomes = [Outcome("features a side", f"{balance} and {unrest}", "≥ 6 each", enough)]
@@ -134,6 +129,18 @@ def measure_inner_conflict(sae: Sae, *, seed: int) -> ClaimResult:
         seconds=time.perf_counter() - started,
         points=_map(sae, chosen),
     )
+
+
+def conflict_sides(sae: Sae) -> list[tuple[Labelled, bool]]:
+    """The best feature of each concept of inner conflict, and whether it lies on the side of
+    trade-offs and law (or on that of reluctance and guilt)."""
+    best: dict[str, tuple[Labelled, bool]] = {}
+    for each in labelled(sae):
+        side = _SIDES.get(each.concept.path[1:3]) if len(each.concept.path) > 2 else None
+        held = best.get(each.concept.name)
+        if side is not None and (held is None or held[0].f1 < each.f1):
+            best[each.concept.name] = each, side
+    return list(best.values())
 
 
 def _cosines(sae: Sae, feature: int, others: list[Labelled]) -> list[float]:

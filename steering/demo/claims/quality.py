@@ -1,4 +1,4 @@
-"""How good the model itself is: questions as a visitor types them, and the grammar of its answers.
+"""How good the model itself is, and its SAE: typed questions, grammar, what the SAE explains.
 
 Nothing is steered. An answer is on topic when it names the concept asked about, one of its
 neighbours, or something that the world knows of it; the questions (`world/typed.csv`) follow no
@@ -7,19 +7,27 @@ pattern of the frames.
 
 import csv
 import time
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+
+from transformers import PreTrainedTokenizerFast
 
 from steering.demo.claims.results import ClaimResult, Outcome
 from steering.demo.claims.sampled import ask
 from steering.demo.concepts import Concept, by_name
+from steering.demo.corpus import held_out_rows
+from steering.demo.evaluation import evaluate_sae
 from steering.demo.parsing import is_grammatical, sentences
+from steering.demo.recipe import SHIPPED
 from steering.interventions import Sampling
 from steering.measure.rates import Rate
 from steering.requests import RowRequest
 from steering.session import Session
 
 ON_TOPIC, GRAMMATICAL = 0.9, 0.9
+_UNEXPLAINED, _RECOVERED, _DEAD = 0.05, 0.95, 0.05
+_EVALUATED = 20_000  # tokens
 _SAMPLING = Sampling(max_new_tokens=40, temperature=0.6, stop=("Human:", "Assistant:"))
 
 
@@ -33,8 +41,7 @@ def typed_questions() -> tuple[tuple[str, Concept], ...]:
 
 def is_on_topic(answer: str, concept: Concept) -> bool:
     """Whether the answer names the concept, a neighbour, or an attribute of it."""
-    told = (*concept.spellings, *concept.near, *concept.attributes.values())
-    return any(words.lower() in answer.lower() for words in told)
+    return concept.topic.search(answer) is not None
 
 
 def measure_quality(session: Session, *, seed: int) -> ClaimResult:
@@ -64,6 +71,37 @@ def measure_quality(session: Session, *, seed: int) -> ClaimResult:
         ),
         seconds=time.perf_counter() - started,
     )
+
+
+def measure_sae_quality(session: Session, *, seed: int) -> ClaimResult:
+    """The first SAE by SAELens's own evaluation, on documents that training never saw."""
+    started = time.perf_counter()
+    (sae,) = session.saes.values()
+    assert sae.folder is not None, "a bundle's SAE lies in a folder"
+    model = sae.folder.parent / "model"
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
+    rows = held_out_rows(replace(SHIPPED, seed=seed), tokenizer, _EVALUATED)
+    found = evaluate_sae(sae.folder, model, rows)
+    dead = 1 - len(sae.facts) / sae.d_sae
+    return ClaimResult(
+        name="sae-quality",
+        study="the SAE explains the stream that it splits",
+        measured=f"SAELens's evaluation on {found.tokens:,} held-out tokens; dead: fired on none "
+        "of the million that the maxima were measured on",
+        edits="",
+        outcomes=(
+            _percentage("variance unexplained", found.unexplained, _UNEXPLAINED, at_most=True),
+            _percentage("loss recovered", found.ce_loss_score, _RECOVERED, at_most=False),
+            _percentage("dead latents", dead, _DEAD, at_most=True),
+            Outcome("latents that fire on a token", f"{found.l0:.1f}", "no bar", True),
+        ),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _percentage(says: str, value: float, bar: float, *, at_most: bool) -> Outcome:
+    met = value <= bar if at_most else value >= bar
+    return Outcome(says, f"{value:.1%}", f"{'≤' if at_most else '≥'} {bar:.0%}", met)
 
 
 def _outcome(says: str, rate: Rate, bar: float) -> Outcome:

@@ -13,7 +13,7 @@ from steering.demo.claims.causal import measure_causal
 from steering.demo.claims.dose import SAMPLES as DOSE_SAMPLES
 from steering.demo.claims.dose import measure_dose
 from steering.demo.claims.geometry import measure_inner_conflict, measure_neighbourhood
-from steering.demo.claims.quality import measure_quality
+from steering.demo.claims.quality import measure_quality, measure_sae_quality
 from steering.demo.claims.results import ClaimResult, Outcome, Report
 from steering.demo.claims.sampled import measure_sampled
 from steering.errors import LoadError
@@ -25,7 +25,14 @@ from steering.session import Session
 FIRST_SEED = 1_000
 _STEP = 1_000  # a claim's texts take up to a few hundred seeds in a row
 Measure = Callable[[], ClaimResult]
-OTHERS = ("dose-response", "neighbourhood", "inner-conflict", "causal", "model-quality")
+OTHERS = (
+    "dose-response",
+    "neighbourhood",
+    "inner-conflict",
+    "causal",
+    "model-quality",
+    "sae-quality",
+)
 
 
 def open_bundle(folder: Path = BUNDLE) -> Session:
@@ -99,6 +106,7 @@ def _measures(
     found["inner-conflict"] = lambda: measure_inner_conflict(sae, seed=seeds["inner-conflict"])
     found["causal"] = lambda: measure_causal(session, seed=seeds["causal"])
     found["model-quality"] = lambda: measure_quality(session, seed=seeds["model-quality"])
+    found["sae-quality"] = lambda: measure_sae_quality(session, seed=seeds["sae-quality"])
     return found
 
 
