@@ -11,6 +11,7 @@ SteeringError
 ├── ConflictError         two interventions that set one feature at one position
 ├── PromptError           a prompt that is empty, too long, or not of a known form
 ├── PresetError           a preset file cannot be read, is newer, or belongs to another SAE
+├── AtlasError            an atlas cannot be read, built or searched, or belongs to another SAE
 ├── InertSteeringError    an edit had to act and did not
 └── OutOfMemoryError      the machine has too little memory for what was asked
 
@@ -62,6 +63,10 @@ class PromptError(SteeringError, ValueError):
 
 class PresetError(SteeringError, ValueError):
     """A preset file cannot be read, is newer, or belongs to another SAE."""
+
+
+class AtlasError(SteeringError, ValueError):
+    """An atlas cannot be read, built or searched, or belongs to another SAE."""
 
 
 class InertSteeringError(SteeringError, RuntimeError):

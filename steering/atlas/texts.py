@@ -1,0 +1,133 @@
+"""Where the text of a build comes from: a file, a folder, a dataset of the hub, standard input.
+
+Texts stream: whatever their size, only the document at hand is in memory. In a plain text file a
+line of three hyphens ends a document; a JSONL file holds one document a line. A document beyond
+`DOCUMENT_CHARACTERS` is cut there.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from io import TextIOBase
+from pathlib import Path
+from typing import Any
+
+from steering.errors import AtlasError
+from steering.hub import explain_hub_failure
+
+DOCUMENT_CHARACTERS = 200_000
+BREAK = "---"
+SUFFIXES = (".txt", ".md", ".text", ".jsonl")
+_COLUMN = "text"
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """A text that can be read from its beginning as often as needed."""
+
+    name: str
+    documents: Callable[[], Iterator[str]]
+
+
+def text_source(asked: str, *, split: str = "train", column: str = _COLUMN) -> TextSource:
+    """The text that a person named.
+
+    Args:
+        asked: A file, a folder (its .txt, .md and .jsonl files in the order of their names), `-`
+            for standard input, or the name of a dataset on the hub.
+        split: Of a dataset.
+        column: Of a dataset or a JSONL file.
+
+    Raises:
+        AtlasError: There is no such file, or a folder without texts.
+    """
+    if asked == "-":
+        return TextSource("standard input", lambda: _pieces(_checked(sys.stdin, "Standard input")))
+    path = Path(asked).expanduser()
+    if path.is_dir():
+        files = sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES)
+        if not files:
+            raise AtlasError(
+                f"The folder {asked!r} holds no text: none of {', '.join(SUFFIXES)}. "
+                "Give another folder, or a file."
+            )
+        return TextSource(asked, lambda: (d for each in files for d in _in_file(each, column)))
+    if path.is_file():
+        return TextSource(asked, lambda: _in_file(path, column))
+    if asked.startswith((".", "/", "~")) or path.suffix in SUFFIXES or asked.count("/") > 1:
+        raise AtlasError(
+            f"There is no file or folder {asked!r}. Give a text file, a folder of them, `-` for "
+            "standard input, or the name of a dataset on the hub."
+        )
+    return TextSource(asked, lambda: _in_dataset(asked, split, column))
+
+
+def _in_file(path: Path, column: str) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            lines = _checked(file, repr(str(path)))
+            yield from (
+                _json_lines(lines, path, column) if path.suffix == ".jsonl" else _pieces(lines)
+            )
+    except OSError as error:
+        raise AtlasError(f"Cannot read {str(path)!r}: {error.strerror}. Check it.") from error
+
+
+def _checked(file: TextIOBase | Any, name: str) -> Iterator[str]:
+    """Lines, or parts of a line that is too long for memory; refused where they are not UTF-8."""
+    try:
+        while line := file.readline(DOCUMENT_CHARACTERS):
+            yield line
+    except UnicodeDecodeError as error:
+        raise AtlasError(
+            f"{name} is not UTF-8 text (byte {error.object[error.start]:#04x}). "
+            "Convert it first, or give another text."
+        ) from error
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[str]:
+    """Documents of plain text."""
+    held: list[str] = []
+    size = 0
+    for line in lines:
+        if line.rstrip("\r\n") == BREAK or size + len(line) > DOCUMENT_CHARACTERS:
+            yield "".join(held)
+            held, size = [], 0
+            if line.rstrip("\r\n") == BREAK:
+                continue
+        held.append(line)
+        size += len(line)
+    yield "".join(held)
+
+
+def _json_lines(lines: Iterable[str], path: Path, column: str) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _column(json.loads(line), column, f"{str(path)!r}, line {number}")
+        except ValueError as error:
+            if isinstance(error, AtlasError):
+                raise
+            raise AtlasError(
+                f"{str(path)!r}, line {number}, is not valid JSON: {error}. Correct the line; one "
+                f"document has at most {DOCUMENT_CHARACTERS:,} characters there."
+            ) from error
+
+
+def _in_dataset(name: str, split: str, column: str) -> Iterator[str]:
+    import datasets
+
+    with explain_hub_failure(f"dataset {name!r}", local=False):
+        for number, row in enumerate(datasets.load_dataset(name, split=split, streaming=True)):
+            whole = _column(row, column, f"dataset {name!r}, row {number}")
+            for start in range(0, len(whole), DOCUMENT_CHARACTERS):
+                yield whole[start : start + DOCUMENT_CHARACTERS]
+
+
+def _column(row: Any, column: str, where: str) -> str:
+    if not isinstance(row, dict) or not isinstance(row.get(column), str):
+        has = ", ".join(row) if isinstance(row, dict) else f"a {type(row).__name__}"
+        raise AtlasError(f"{where} has no text {column!r}: it has {has}. Name it with --column.")
+    return row[column]
