@@ -203,3 +203,51 @@ def read_streams(
             hooks.enter_context(_hooked(model.site(point), keep(point), point))
         model.hf(torch.tensor(ids, device=model.device), use_cache=False)
     return [{p: seen[p][i, : len(text)] for p in points} for i, text in enumerate(texts)]
+
+
+def stream_gradient(
+    model: LanguageModel,
+    ids: Sequence[int],
+    point: HookPoint,
+    measure: Callable[[Float[Tensor, "pos vocab"]], Float[Tensor, ""]],
+) -> tuple[Float[Tensor, "pos d_in"], Float[Tensor, "pos d_in"]]:
+    """The unsteered stream of a text at a hook point, and the gradient of a measure there.
+
+    Args:
+        model: Whose pristine module runs.
+        ids: The text.
+        point: Where.
+        measure: One number from the logits of every position, in float32.
+
+    Returns:
+        Both in float32 on the CPU.
+    """
+    kept: list[Tensor] = []
+
+    def keep(x: Tensor) -> Tensor:
+        kept.append(x.detach().requires_grad_())
+        return kept[-1]
+
+    with torch.enable_grad(), _hooked(model.site(point), keep, point):
+        output = model.hf(torch.tensor([list(ids)], device=model.device), use_cache=False)
+        (gradient,) = torch.autograd.grad(measure(output.logits[0].float()), kept)
+    return kept[0][0].detach().float().cpu(), gradient[0].float().cpu()
+
+
+@torch.no_grad()
+def next_logits_with(
+    model: LanguageModel,
+    ids: Sequence[int],
+    point: HookPoint,
+    deltas: Float[Tensor, "row d_in"],
+) -> Float[Tensor, "row vocab"]:
+    """Next-token logits of one text, a row for each vector added at its last token; on the CPU."""
+
+    def add(x: Tensor) -> Tensor:
+        moved = x[:, -1:] + deltas[:, None].to(x)
+        return torch.cat([x[:, :-1], moved], dim=1)
+
+    rows = torch.tensor([list(ids)], device=model.device).expand(len(deltas), -1)
+    with _hooked(model.site(point), add, point):
+        output = model.hf(rows, use_cache=False, **model.keep_logits(1))
+    return output.logits[:, -1].float().cpu()

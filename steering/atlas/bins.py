@@ -11,6 +11,9 @@ from numpy import ndarray
 LOWEST, HIGHEST, STEPS = -8, 12, 8
 COUNT = (HIGHEST - LOWEST) * STEPS
 
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+"""Kept of the activations of each feature where it fires."""
+
 
 def bin_of(values: Float[ndarray, " value"]) -> Int[ndarray, " value"]:
     """The bin of each positive value."""

@@ -95,9 +95,10 @@ def build(
     with ExitStack() as held, explain_memory():
         for path in saes:
             held.enter_context(owning(path))
-        targets = [_begin(model, path, sae, text, options) for path, sae in saes.items()]
-        for target in targets:
-            held.callback(target.atlas.close)
+        targets: list[_Target] = []
+        for path, sae in saes.items():
+            targets.append(_begin(model, path, sae, text, options))
+            held.callback(targets[-1].atlas.close)
         with model.lock:
             _count(model, targets, text, options, report)
             for target in targets:

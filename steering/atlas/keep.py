@@ -13,6 +13,9 @@ from numpy import ndarray
 
 from steering.atlas.windows import NOTHING, WIDTH
 
+_KEYS = 8192
+"""Keys merged at once."""
+
 
 class Entries(NamedTuple):
     """What is kept of each firing, side by side."""
@@ -65,7 +68,11 @@ class Best:
             return
         hopeful = hopeful[np.lexsort((-scores[hopeful], keys[hopeful]))]
         hopeful = hopeful[_rank(keys[hopeful]) < self.slots]
-        self._merge(keys[hopeful], entries(hopeful))
+        # In parts of the keys, so that the copies a merge makes stay small beside the table.
+        bounds = np.searchsorted(keys[hopeful], np.arange(0, len(self.entries.score), _KEYS))
+        for part in np.split(hopeful, bounds[1:]):
+            if len(part):
+                self._merge(keys[part], entries(part))
 
     def _merge(self, keys: Int[ndarray, " entry"], new: Entries) -> None:
         touched = np.unique(keys)

@@ -11,16 +11,11 @@ from steering.atlas.lens import Ends, lens_ends
 from steering.atlas.store import Atlas, Writer
 from steering.atlas.tally import TENTHS, Tally
 from steering.atlas.vocabulary import as_word, vocabulary
-from steering.atlas.windows import Window, pack
+from steering.atlas.windows import TOP_TENTH, Window, pack
 from steering.models import LanguageModel
 from steering.sae import Sae
 
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
-"""Of the activations of each feature where it fires."""
-
 PARTNERS = 20
-TOP_TENTH = -1
-"""The place of the examples with the highest activation, beside the tenths 0 to 9."""
 
 
 def publish(
@@ -58,7 +53,7 @@ def publish(
 
 
 def _write_stats(db: Writer, sae: Sae, tally: Tally) -> None:
-    cuts = bins.quantiles(tally.histogram, QUANTILES, tally.max_act.astype(np.float64))
+    cuts = bins.quantiles(tally.histogram, bins.QUANTILES, tally.max_act.astype(np.float64))
     decoder_norms = sae.inner.W_dec.detach().norm(dim=-1).tolist()
     fired = tally.fired.tolist()
     means = (tally.total / np.maximum(tally.fired, 1)).tolist()

@@ -76,12 +76,14 @@ END;
 CREATE TRIGGER labels_delete AFTER DELETE ON labels BEGIN
     INSERT INTO label_stems (label_stems, rowid, text) VALUES ('delete', old.id, old.text);
     INSERT INTO label_words (label_words, rowid, text) VALUES ('delete', old.id, old.text);
+    DELETE FROM meanings WHERE label = old.id;
 END;
 CREATE TRIGGER labels_update AFTER UPDATE OF text ON labels BEGIN
     INSERT INTO label_stems (label_stems, rowid, text) VALUES ('delete', old.id, old.text);
     INSERT INTO label_words (label_words, rowid, text) VALUES ('delete', old.id, old.text);
     INSERT INTO label_stems (rowid, text) VALUES (new.id, new.text);
     INSERT INTO label_words (rowid, text) VALUES (new.id, new.text);
+    DELETE FROM meanings WHERE label = old.id;
 END;
 CREATE TABLE scores (
     feature INTEGER PRIMARY KEY,

@@ -7,15 +7,19 @@ import json
 import sqlite3
 import struct
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from steering.atlas.schema import APPLICATION_ID, migrate, newest
+from steering.bundle import BUNDLE
 from steering.errors import AtlasError, FeatureError, SteeringError
-from steering.sae import Sae
+
+if TYPE_CHECKING:
+    from steering.sae import Sae
 
 ATLAS_FILE = "atlas.sqlite"
 """Beside an SAE that comes with one."""
@@ -44,7 +48,7 @@ class About:
     """Of the stream over those tokens, in the space in which the SAE's activations count."""
 
     @classmethod
-    def of(cls, sae: Sae) -> Self:
+    def of(cls, sae: "Sae") -> Self:
         """Of an SAE that nothing was measured of yet."""
         return cls(
             fingerprint=sae.fingerprint,
@@ -69,11 +73,12 @@ class Atlas:
         """Wrap an open file; use `open` or `create`."""
         self.path = path
         self._db = db
+        self._close = weakref.finalize(self, db.close)
         self._lock = threading.RLock()
         self.about = self._read_about()
 
     @classmethod
-    def open(cls, path: str | Path, sae: Sae | None = None) -> Self:
+    def open(cls, path: str | Path, sae: "Sae | None" = None) -> Self:
         """Open an atlas, bringing an older one up to date.
 
         Args:
@@ -99,14 +104,16 @@ class Atlas:
         return atlas
 
     @classmethod
-    def create(cls, path: str | Path, sae: Sae) -> Self:
+    def create(cls, path: str | Path, sae: "Sae") -> Self:
         """Open the atlas of an SAE, or begin an empty one where there is no file.
 
         Raises:
             AtlasError: What stands there is not this SAE's atlas, or nothing can be written there.
         """
         file = Path(path).expanduser()
-        if file.exists():
+        _undo_what_was_cut_off(file)
+        # A kill between the first two steps of a new file leaves it empty.
+        if file.exists() and file.stat().st_size:
             return cls.open(file, sae)
         with _explained(file):
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -116,8 +123,8 @@ class Atlas:
             return cls(file, db)
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file; what is forgotten closes itself."""
+        self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -125,7 +132,7 @@ class Atlas:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def require_sae(self, sae: Sae) -> None:
+    def require_sae(self, sae: "Sae") -> None:
         """Raise AtlasError unless it is this SAE's."""
         if self.about.fingerprint != sae.fingerprint:
             raise AtlasError(
@@ -210,14 +217,24 @@ def user_folder() -> Path:
     return platformdirs.user_data_path("steering-playground") / "atlases"
 
 
-def atlas_path(sae: Sae) -> Path:
+def atlas_path(sae: "Sae") -> Path:
     """Where the atlas of an SAE lies: beside it where it came with one, else a person's own."""
     own = user_folder() / f"{sae.fingerprint}.sqlite"
     beside = sae.folder / ATLAS_FILE if sae.folder is not None else None
     return beside if beside is not None and beside.is_file() and not own.is_file() else own
 
 
-def find_atlas(sae: Sae) -> Atlas | None:
+def bundled_atlas() -> Path | None:
+    """The atlas that the bundled SAE comes with, unless a person has one of their own."""
+    beside = BUNDLE / "sae" / ATLAS_FILE
+    if not beside.is_file():
+        return None
+    with Atlas.open(beside) as atlas:
+        own = user_folder() / f"{atlas.about.fingerprint}.sqlite"
+    return own if own.is_file() else beside
+
+
+def find_atlas(sae: "Sae") -> Atlas | None:
     """The atlas of an SAE where it lies by default, None where there is none.
 
     Raises:
@@ -245,6 +262,7 @@ def _require_atlas(file: Path) -> None:
         raise AtlasError(
             f"There is no atlas {str(file)!r}. Build one with `steer atlas build --text FILE`."
         )
+    _undo_what_was_cut_off(file)
     with _explained(file), file.open("rb") as opened:
         header = opened.read(100)
         size = opened.seek(0, 2)
@@ -266,6 +284,13 @@ def _require_atlas(file: Path) -> None:
             f"{str(file)!r} has schema version {version}, and this program reads up to "
             f"{newest()}. Update the program."
         )
+
+
+def _undo_what_was_cut_off(file: Path) -> None:
+    """Have SQLite undo a transaction that a kill cut off: half of it looks like damage."""
+    if file.is_file() and file.with_name(f"{file.name}-journal").is_file():
+        with _explained(file), closing(_connect(file)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ TENTHS, IN_TENTH = 10, 2
 NORM_STEPS = 64
 """Norms of the stream are binned more finely, in as many steps an octave: their median is one
 number that strengths rest on."""
+_FEATURES = 4096  # whose samples are copied at once
 _NORM_BINS = 40 * NORM_STEPS
 
 
@@ -140,6 +141,10 @@ class Tally:
 
     def _sort_samples_again(self, features: Int[ndarray, " feature"]) -> None:
         """A higher maximum moves the samples of a feature to lower tenths."""
+        for start in range(0, len(features), _FEATURES):
+            self._sort_some_again(features[start : start + _FEATURES])
+
+    def _sort_some_again(self, features: Int[ndarray, " feature"]) -> None:
         keys = (features[:, None] * TENTHS + np.arange(TENTHS)).ravel()
         flat = Entries(*(p[keys].reshape(-1, *p.shape[2:]) for p in self.samples.entries))
         own = np.repeat(keys // TENTHS, IN_TENTH)

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from io import TextIOBase
+from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def text_source(asked: str, *, split: str = "train", column: str = _COLUMN) -> T
         AtlasError: There is no such file, or a folder without texts.
     """
     if asked == "-":
-        return TextSource("standard input", lambda: _pieces(_checked(sys.stdin, "Standard input")))
+        return TextSource("standard input", _standard_input)
     path = Path(asked).expanduser()
     if path.is_dir():
         files = sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES)
@@ -61,6 +61,17 @@ def text_source(asked: str, *, split: str = "train", column: str = _COLUMN) -> T
             "standard input, or the name of a dataset on the hub."
         )
     return TextSource(asked, lambda: _in_dataset(asked, split, column))
+
+
+def _standard_input() -> Iterator[str]:
+    buffer = getattr(sys.stdin, "buffer", None)
+    # Whatever the locale, which may let anything pass as text.
+    reader = sys.stdin if buffer is None else TextIOWrapper(buffer, encoding="utf-8-sig")
+    try:
+        yield from _pieces(_checked(reader, "Standard input"))
+    finally:
+        if isinstance(reader, TextIOWrapper) and reader is not sys.stdin:
+            reader.detach()
 
 
 def _in_file(path: Path, column: str) -> Iterator[str]:
@@ -130,4 +141,7 @@ def _column(row: Any, column: str, where: str) -> str:
     if not isinstance(row, dict) or not isinstance(row.get(column), str):
         has = ", ".join(row) if isinstance(row, dict) else f"a {type(row).__name__}"
         raise AtlasError(f"{where} has no text {column!r}: it has {has}. Name it with --column.")
-    return row[column]
+    text = row[column]
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise AtlasError(f"{where} is not valid UTF-8 text: it holds half a character. Correct it.")
+    return text

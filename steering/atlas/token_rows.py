@@ -18,7 +18,7 @@ from steering.models import LanguageModel
 ROW_TOKENS = 256
 """The longest row; a shorter context makes it shorter."""
 
-GROUP_TOKENS = 16_384
+GROUP_TOKENS = 8192
 _AT_ONCE = 64  # documents given to the tokenizer together
 
 

@@ -7,14 +7,15 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from steering.models import LanguageModel
+if TYPE_CHECKING:
+    from steering.models import LanguageModel
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-def vocabulary(model: LanguageModel) -> list[bytes]:
+def vocabulary(model: "LanguageModel") -> list[bytes]:
     """The bytes of every token as it stands inside a text; special tokens give their names."""
     names = model.tokenizer.convert_ids_to_tokens(list(range(len(model.tokenizer))))
     decoder = _decoder(model.tokenizer)
@@ -38,7 +39,7 @@ def _decoder(tokenizer: Any) -> str:
     return json.dumps(json.loads(backend.to_str()).get("decoder")) if backend is not None else ""
 
 
-def _anchor(model: LanguageModel) -> tuple[list[int], int]:
+def _anchor(model: "LanguageModel") -> tuple[list[int], int]:
     """An ordinary token to stand in front, since at the start of a text a space is dropped."""
     for token in range(len(model.tokenizer)):
         text = "" if token in model.special_ids else model.decode([token])

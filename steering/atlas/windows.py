@@ -18,6 +18,10 @@ NOTHING = -1
 """Stands for a token beyond the row."""
 
 
+TOP_TENTH = -1
+"""The place of the examples with the highest activation, beside the tenths 0 to 9."""
+
+
 class Firings(NamedTuple):
     """Every firing on the counted tokens of a group, in order of token and feature."""
 

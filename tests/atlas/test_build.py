@@ -72,8 +72,7 @@ def test_density_and_maxima_are_those_of_a_naive_recount_however_the_text_is_cut
 
 
 def test_the_best_examples_are_the_rows_with_the_highest_activation(text, tmp_path):
-    from steering.atlas.publish import TOP_TENTH
-    from steering.atlas.windows import BEFORE, NOTHING, unpack
+    from steering.atlas.windows import BEFORE, NOTHING, TOP_TENTH, unpack
 
     sae = tiny.sae()
     atlas = made.build(tmp_path / "a.sqlite", text, sae)
@@ -116,7 +115,7 @@ def test_samples_lie_in_the_tenth_that_they_stand_for(text, tmp_path):
 
 
 def test_quantiles_and_the_median_norm_are_near_those_of_the_whole(text, tmp_path):
-    from steering.atlas.publish import QUANTILES
+    from steering.atlas.bins import QUANTILES
 
     sae = tiny.sae()
     atlas = made.build(tmp_path / "a.sqlite", text, sae)

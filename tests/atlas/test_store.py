@@ -149,3 +149,57 @@ def test_the_atlas_beside_an_sae_is_found_and_a_persons_own_goes_first(tmp_path,
         found = store.find_atlas(sae)
         assert found is not None
         assert found.path == path
+
+
+def test_the_bundled_atlas_is_found_without_its_sae(tmp_path, monkeypatch):
+    from steering.atlas import store
+
+    monkeypatch.setattr(store, "BUNDLE", tmp_path)
+    monkeypatch.setattr(store, "user_folder", lambda: tmp_path / "own")
+    assert store.bundled_atlas() is None
+    beside = tmp_path / "sae" / store.ATLAS_FILE
+    sae = created(beside)
+    assert store.bundled_atlas() == beside
+    created(tmp_path / "own" / f"{sae.fingerprint}.sqlite")
+    assert store.bundled_atlas() == tmp_path / "own" / f"{sae.fingerprint}.sqlite"
+
+
+def test_reading_an_atlas_loads_neither_torch_nor_the_models_library():
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    script = (
+        "import sys, steering.cli, steering.atlas.search, steering.atlas.suggest\n"
+        "sys.exit(bool({'torch', 'transformers', 'sae_lens'} & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == 0
+
+
+def test_a_transaction_that_a_kill_cut_off_is_undone_and_not_taken_for_damage(tmp_path):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    from steering.atlas.store import Atlas
+
+    path = tmp_path / "a.sqlite"
+    sae = created(path)
+    script = (
+        "import os, signal, sys\n"
+        "from steering.atlas.store import Atlas\n"
+        "atlas = Atlas.open(sys.argv[1])\n"
+        "atlas._db.execute('PRAGMA cache_size = 10')\n"
+        "with atlas.writing() as db:\n"
+        "    rows = ((i, bytes(3000)) for i in range(2000))\n"
+        "    db.many('INSERT INTO meanings VALUES (?, ?)', rows)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", script, str(path)], cwd=root, check=False)
+    assert done.returncode == -9
+    assert path.with_name("a.sqlite-journal").exists()
+    assert Atlas.open(path, sae).rows("SELECT count(*) FROM meanings") == [(0,)]
+    path.write_bytes(b"")
+    assert Atlas.create(path, sae).about.fingerprint == sae.fingerprint

@@ -67,6 +67,7 @@ def test_an_endless_line_is_cut_and_never_held_whole(tmp_path):
         ("a.jsonl", b'{"text": "\xe9"}', r"a\.jsonl.*not UTF-8"),
         ("a.jsonl", b"the bridge", r"a\.jsonl.*line 1.*not valid JSON"),
         ("a.jsonl", b'{"text": "a"}\n{"body": "b"}', r"line 2 has no text 'text'.*body.*--column"),
+        ("a.jsonl", rb'{"text": "a\ud800"}', r"line 1 is not valid UTF-8.*half a character"),
         ("a.jsonl", b"[1]", r"has no text 'text': it has a list"),
     ],
 )

@@ -1,0 +1,208 @@
+"""Which features a text fires: by activation, by attribution, and against another text.
+
+The tokens that count are those that generation would steer. Activation says what a text has of a
+feature; attribution says what it does there: activation times the gradient of the next token's
+log-probability along the feature's direction. The study found the first a poor guide to the second
+(Templeton et al. 2024).
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steering.atlas.geometry import unit_rows
+from steering.errors import PromptError
+from steering.hook_points import HookPoint
+from steering.hooks import read_streams, stream_gradient
+from steering.models import EncodedPrompt, LanguageModel
+from steering.sae import Sae
+
+_CELLS = 2**24
+
+
+@dataclass(frozen=True)
+class Active:
+    """A feature on a text."""
+
+    feature: int
+    activation: float
+    """The highest on a counted token."""
+    position: int
+    """Of that token."""
+    token: str
+    mean: float
+    """Over the counted tokens."""
+    attribution: float
+    """What the feature adds to the log-probability of the next token, to first order, in nats."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Activity:
+    """The features of a text, and the next token that attribution is about."""
+
+    target: str
+    by_activation: tuple[Active, ...]
+    by_attribution: tuple[Active, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A feature's mean activation on the counted tokens of two texts."""
+
+    feature: int
+    first: float
+    second: float
+
+    @property
+    def difference(self) -> float:
+        """How much more there is in the first."""
+        return self.first - self.second
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "difference": self.difference}
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What the first text has more of, and what the second."""
+
+    first: tuple[Difference, ...]
+    second: tuple[Difference, ...]
+
+
+def active(
+    model: LanguageModel,
+    sae: Sae,
+    text: EncodedPrompt,
+    *,
+    target: str | None = None,
+    limit: int = 20,
+) -> Activity:
+    """The features that fire on a text, ranked by activation and by attribution.
+
+    Args:
+        model: The SAE's model.
+        sae: Whose features.
+        text: The text.
+        target: The next word that attribution is about; the likeliest token if left out.
+        limit: How many of each rank.
+
+    Raises:
+        PromptError: No token of the text counts, or the target is empty.
+    """
+    counted = _counted(text)
+    wanted = None if target is None else _first_token(model, target)
+    chosen: list[int] = []
+
+    def measure(logits: Float[Tensor, "pos vocab"]) -> Float[Tensor, ""]:
+        last = logits[-1].log_softmax(-1)
+        chosen.append(int(last.argmax()) if wanted is None else wanted)
+        return last[chosen[-1]]
+
+    point = HookPoint.parse(sae.hook_name)
+    with model.lock:
+        stream, gradient = stream_gradient(model, text.ids, point, measure)
+    peaks, places, sums, effects = _gathered(sae, stream[counted], gradient[counted])
+    pieces = model.pieces(text.ids)
+
+    def actives(scores: Float[Tensor, " d_sae"]) -> tuple[Active, ...]:
+        found = torch.topk(scores, min(limit, len(scores))).indices.tolist()
+        return tuple(
+            Active(
+                feature=feature,
+                activation=float(peaks[feature]),
+                position=counted[int(places[feature])],
+                token=pieces[counted[int(places[feature])]],
+                mean=float(sums[feature]) / len(counted),
+                attribution=float(effects[feature]),
+            )
+            for feature in found
+            if peaks[feature] > 0
+        )
+
+    shown = model.pieces([chosen[-1]])[0]
+    off = peaks <= 0
+    return Activity(shown, actives(peaks), actives(effects.masked_fill(off, -torch.inf)))
+
+
+def contrast(
+    model: LanguageModel, sae: Sae, first: EncodedPrompt, second: EncodedPrompt, limit: int = 20
+) -> Contrast:
+    """The features whose mean activation differs most between two texts.
+
+    Raises:
+        PromptError: No token of a text counts.
+    """
+    point = HookPoint.parse(sae.hook_name)
+    one, other = _counted(first), _counted(second)
+    with model.lock:
+        streams = read_streams(model, [first.ids, second.ids], [point])
+    means = [
+        torch.stack([acts.sum(0) for acts in _encoded(sae, seen[point][counted])]).sum(0)
+        / len(counted)
+        for seen, counted in zip(streams, (one, other), strict=True)
+    ]
+    gap = means[0] - means[1]
+
+    def most(scores: Float[Tensor, " d_sae"]) -> tuple[Difference, ...]:
+        values, found = torch.topk(scores, min(limit, len(scores)))
+        return tuple(
+            Difference(feature, float(means[0][feature]), float(means[1][feature]))
+            for feature, value in zip(found.tolist(), values.tolist(), strict=True)
+            if value > 0
+        )
+
+    return Contrast(most(gap), most(-gap))
+
+
+def _counted(text: EncodedPrompt) -> list[int]:
+    found = [at for at, special in enumerate(text.special) if at and not special]
+    if not found:
+        raise PromptError(
+            "No token of the text counts: position 0 and special tokens do not. Write more words."
+        )
+    return found
+
+
+def _first_token(model: LanguageModel, target: str) -> int:
+    ids = model.tokenizer.encode(target, add_special_tokens=False)
+    if not ids:
+        raise PromptError("The next word is empty. Write one, with the space before it.")
+    return ids[0]
+
+
+def _encoded(
+    sae: Sae, stream: Float[Tensor, "token d_in"]
+) -> Iterator[Float[Tensor, "part d_sae"]]:
+    for part in stream.split(max(1, _CELLS // sae.d_sae)):
+        yield sae.encode(part)
+
+
+def _gathered(
+    sae: Sae, stream: Float[Tensor, "token d_in"], gradient: Float[Tensor, "token d_in"]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """For each feature: its peak, on which token, its sum, and its attribution."""
+    _, scale = sae.scaling.apply(stream)
+    # What a feature writes is carried back to the stream by its token's scale.
+    slope = gradient if scale is None else gradient * scale
+    rows = unit_rows(sae)
+    peaks, places = torch.full((sae.d_sae,), -torch.inf), torch.zeros(sae.d_sae, dtype=torch.long)
+    sums, effects = torch.zeros(sae.d_sae), torch.zeros(sae.d_sae)
+    start = 0
+    for acts in _encoded(sae, stream):
+        high, at = acts.max(0)
+        places = torch.where(high > peaks, at + start, places)
+        peaks = torch.maximum(peaks, high)
+        sums += acts.sum(0)
+        effects += (acts * (slope[start : start + len(acts)] @ rows.T)).sum(0)
+        start += len(acts)
+    return peaks, places, sums, effects

@@ -1,0 +1,96 @@
+"""Where features lie to each other: the nearest decoder directions, exactly, and rings of them.
+
+No approximate index: a matrix product in blocks, whose cost is that of reading the matrix once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steering.errors import AtlasError
+from steering.sae import Sae
+
+BLOCK = 16_384
+"""Rows of one product."""
+
+RADII = (0.2, 0.4, 0.6, 0.8)
+"""Where rings end, as cosine distances."""
+
+
+class Neighbour(NamedTuple):
+    """A feature, and the cosine of the angle between the two directions."""
+
+    feature: int
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Ring:
+    """The neighbours between two cosine distances (1 - cosine), the nearest first."""
+
+    inner: float
+    outer: float
+    neighbours: tuple[Neighbour, ...]
+
+
+def unit_rows(sae: Sae) -> Float[Tensor, "feature d_in"]:
+    """Every decoder direction at unit length; a row of length 0 stays so and is near to none."""
+    rows = sae.inner.W_dec.detach().float()
+    return rows / rows.norm(dim=-1, keepdim=True).clamp(min=1e-30)
+
+
+@torch.no_grad()
+def nearest(
+    rows: Float[Tensor, "feature d_in"], feature: int, count: int = 50
+) -> tuple[Neighbour, ...]:
+    """The features whose directions are nearest to that of one feature, itself left out.
+
+    Args:
+        rows: Unit rows.
+        feature: Whose neighbours; the caller has checked that it exists.
+        count: How many at most.
+    """
+    values, found = _best(rows, rows[feature], min(count + 1, len(rows)))
+    pairs = zip(found.tolist(), values.tolist(), strict=True)
+    return tuple(Neighbour(f, cosine) for f, cosine in pairs if f != feature)[:count]
+
+
+@torch.no_grad()
+def nearest_to(
+    rows: Float[Tensor, "feature d_in"], direction: Float[Tensor, " d_in"], count: int = 50
+) -> tuple[Neighbour, ...]:
+    """The features whose directions are nearest to a direction of any length."""
+    unit = direction.float() / direction.float().norm().clamp(min=1e-30)
+    values, found = _best(rows, unit, min(count, len(rows)))
+    return tuple(map(Neighbour, found.tolist(), values.tolist()))
+
+
+def _best(rows: Tensor, direction: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    cosines = torch.cat([rows[at : at + BLOCK] @ direction for at in range(0, len(rows), BLOCK)])
+    return torch.topk(cosines, count)
+
+
+def rings(neighbours: Sequence[Neighbour], radii: Sequence[float] = RADII) -> list[Ring]:
+    """Sort neighbours into rings by cosine distance; those beyond the last radius are left out.
+
+    Raises:
+        AtlasError: The radii do not grow from above 0 to at most 2.
+    """
+    bounds = [0.0, *radii]
+    if not radii or any(a >= b for a, b in pairwise(bounds)) or radii[-1] > 2:
+        raise AtlasError(
+            f"The radii {list(radii)} are no rings. Give growing cosine distances above 0, at "
+            "most 2."
+        )
+    found = []
+    for number, (inner, outer) in enumerate(pairwise(bounds)):
+        inside = [
+            n for n in neighbours if (1 - n.cosine > inner or number == 0) and 1 - n.cosine <= outer
+        ]
+        found.append(Ring(inner, outer, tuple(sorted(inside, key=lambda n: -n.cosine))))
+    return found

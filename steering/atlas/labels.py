@@ -1,0 +1,175 @@
+"""What features are called: every label with its source and its score, and whose word counts.
+
+A feature has at most one label of each source. The one shown is a person's own, then the ground
+truth of a bundled world, then the best-scored explanation, and last what its tokens suggest. Nobody
+but a person overwrites a person's label.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Any
+
+from steering.atlas.store import Atlas, Writer
+from steering.errors import AtlasError
+from steering.features import FeatureFacts
+
+PERSON = "person"
+TRUTH = "features file"
+EVIDENCE = "token evidence"
+
+
+class Kind(IntEnum):
+    """Whose word counts more: the lower one's."""
+
+    PERSON = 0
+    TRUTH = 1
+    EXPLANATION = 2
+    EVIDENCE = 3
+
+
+KINDS = {PERSON: Kind.PERSON, TRUTH: Kind.TRUTH, EVIDENCE: Kind.EVIDENCE}
+"""Of the sources that are made here; any other is an explanation."""
+
+BEST = "ORDER BY kind, score IS NULL, score DESC, id"
+"""The order of one feature's labels."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label of a feature."""
+
+    feature: int
+    text: str
+    source: str
+    score: float | None = None
+    """How good it is, as its source says; None where it does not."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of some labels."""
+
+    kept: int
+    """In the atlas now."""
+    unknown: int
+    """Of features that the SAE does not have."""
+    empty: int
+    """Without a word."""
+
+    def __str__(self) -> str:
+        left = [
+            f"{count:,} {why}"
+            for count, why in (
+                (self.unknown, "of features that the SAE does not have"),
+                (self.empty, "without a word"),
+            )
+            if count
+        ]
+        said = f"{self.kept:,} labels kept"
+        return f"{said}; left out: {', '.join(left)}" if left else said
+
+
+def add_labels(atlas: Atlas, labels: Iterable[Label]) -> Imported:
+    """Take in labels; one of the same feature and source is replaced.
+
+    Raises:
+        AtlasError: One claims to be a person's, or the atlas cannot be written.
+    """
+    kept = unknown = empty = 0
+    with atlas.writing() as db:
+        words: set[str] = set()
+        for label in labels:
+            text = " ".join(label.text.split())
+            if label.source == PERSON:
+                raise AtlasError(
+                    f"A label from elsewhere cannot have the source {PERSON!r}, which is for your "
+                    "own. Name its source."
+                )
+            if not 0 <= label.feature < atlas.about.d_sae:
+                unknown += 1
+            elif not text:
+                empty += 1
+            else:
+                _put(db, label.feature, text, label.source, label.score)
+                words |= words_of(text)
+                kept += 1
+        _learn(db, words)
+    return Imported(kept, unknown, empty)
+
+
+def set_label(atlas: Atlas, feature: int, text: str) -> None:
+    """A person's own label, which is shown before all others; no words take it back.
+
+    Raises:
+        FeatureError: The SAE has no such feature.
+    """
+    atlas.require(feature)
+    own = " ".join(text.split())
+    with atlas.writing() as db:
+        if own:
+            _put(db, feature, own, PERSON, None)
+            _learn(db, words_of(own))
+        else:
+            db.run("DELETE FROM labels WHERE feature = ? AND source = ?", (feature, PERSON))
+
+
+def _put(db: Writer, feature: int, text: str, source: str, score: float | None) -> None:
+    kind = KINDS.get(source, Kind.EXPLANATION)
+    db.run(
+        "INSERT INTO labels (feature, source, kind, score, text) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (feature, source) DO UPDATE SET text = excluded.text, score = excluded.score",
+        (feature, source, int(kind), score, text),
+    )
+
+
+def _learn(db: Writer, words: set[str]) -> None:
+    """Remember which words labels have, each once, so that typing errors can be mended."""
+    known = {word for (word,) in db.rows("SELECT word FROM known_words")}
+    new = sorted({f"^{word}$" for word in words} - known)
+    db.many("INSERT INTO known_words VALUES (?)", ((word,) for word in new))
+
+
+def words_of(text: str) -> set[str]:
+    """The words of a text, without case."""
+    return set(re.findall(r"\w+", text.casefold()))
+
+
+def labels(atlas: Atlas, feature: int) -> list[Label]:
+    """Every label of a feature, the one that is shown first.
+
+    Raises:
+        FeatureError: The SAE has no such feature.
+    """
+    atlas.require(feature)
+    rows = atlas.rows(
+        f"SELECT feature, text, source, score FROM labels WHERE feature = ? {BEST}", (feature,)
+    )
+    return [Label(*row) for row in rows]
+
+
+def shown_labels(atlas: Atlas, features: Sequence[int] | None = None) -> dict[int, Label]:
+    """The label that is shown for each of some features, or of all that have one."""
+    columns = "SELECT feature, text, source, score FROM labels"
+    if features is None:
+        rows = atlas.rows(f"{columns} {BEST}")
+    else:
+        marks = ",".join("?" * len(features))
+        rows = atlas.rows(f"{columns} WHERE feature IN ({marks}) {BEST}", list(features))
+    found: dict[int, Label] = {}
+    for row in rows:
+        found.setdefault(row[0], Label(*row))
+    return found
+
+
+def truth_labels(facts: dict[int, FeatureFacts]) -> Iterable[Label]:
+    """The labels of the features file beside an SAE, scored by how well they tell its firing."""
+    for feature, known in facts.items():
+        text = "; ".join(part for part in (known.label, known.target) if part)
+        if text:
+            yield Label(feature, text, TRUTH, known.reading_f1)

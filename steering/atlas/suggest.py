@@ -1,0 +1,88 @@
+"""From a phrase to interventions: which features, and how strong to begin with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from steering.atlas.search import Found, search, search_promoted
+from steering.atlas.store import Atlas
+from steering.errors import AtlasError
+from steering.interventions import Intervention
+
+SHARE = 0.5
+"""Of the median residual norm: the middle of the range in which single features steer text without
+breaking it."""
+
+_DEPTH = 30
+_FLAT = 20
+"""Reciprocal rank fusion: how far down a list a place still counts about as much as the first."""
+_RANK = {"strong": 0, "some": 1, None: 1, "weak": 2}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A feature for a phrase, and an edit to begin with."""
+
+    found: Found
+    intervention: Intervention
+    raw: float
+    """What its strength comes to."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        edit = self.intervention.model_dump(mode="json")
+        return {"found": self.found.to_dict(), "intervention": edit, "raw": self.raw}
+
+
+def suggest(
+    atlas: Atlas, phrase: str, *, limit: int = 5, sae: str | None = None
+) -> list[Suggestion]:
+    """Interventions that may bring a phrase's subject into a text, the most promising first.
+
+    Features are found by their labels and by the tokens they promote; those known to steer come
+    before the others, and those known not to come last. Each is clamped at half of the median
+    residual norm, given in multiples of its maximum.
+
+    Args:
+        atlas: Of the SAE; it must have been built.
+        phrase: In words.
+        limit: How many.
+        sae: The alias to put into the interventions, where several SAEs are loaded.
+
+    Raises:
+        AtlasError: The atlas has no statistics yet, or the phrase has no word.
+    """
+    if atlas.about.median_norm is None:
+        raise AtlasError(
+            f"{str(atlas.path)!r} has no statistics, so no strength can be suggested. Run "
+            "`steer atlas build --text FILE` first."
+        )
+    ordered = sorted(_ranked(atlas, phrase), key=lambda found: _RANK[found.steerability])
+    usable = [found for found in ordered if found.max_act > 0][:limit]
+    return [_suggestion(found, SHARE * atlas.about.median_norm, sae) for found in usable]
+
+
+def _ranked(atlas: Atlas, phrase: str) -> list[Found]:
+    """Features by how high they stand in several searches together."""
+    words = [word for word in phrase.split() if len(word) > 3]
+    lists = [search(atlas, phrase, _DEPTH), search_promoted(atlas, phrase, _DEPTH)]
+    lists += [search(atlas, word, _DEPTH) for word in words if len(words) > 1 and word.strip("?!.")]
+    points: dict[int, float] = {}
+    best: dict[int, Found] = {}
+    for hits in lists:
+        for place, found in enumerate(hits):
+            points[found.feature] = points.get(found.feature, 0.0) + 1 / (_FLAT + place)
+            best.setdefault(found.feature, found)
+    return [best[feature] for feature in _descending(points)]
+
+
+def _descending(points: dict[int, float]) -> Sequence[int]:
+    return sorted(points, key=lambda feature: (-points[feature], feature))
+
+
+def _suggestion(found: Found, raw: float, sae: str | None) -> Suggestion:
+    strength = float(f"{raw / found.max_act:.2g}")
+    edit = Intervention(
+        feature=found.feature, sae=sae, edit="clamp", strength=strength, max_act=found.max_act
+    )
+    return Suggestion(found, edit, strength * found.max_act)
