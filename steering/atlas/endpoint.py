@@ -1,0 +1,61 @@
+"""A language model behind an OpenAI-compatible address, asked one thing at a time.
+
+Standard library only: one POST to `…/chat/completions`. It knows no feature.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+
+from steering.errors import AtlasError
+
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where to ask, and whom."""
+
+    address: str
+    """Up to `/v1`."""
+    model: str
+    key: str | None = None
+
+    def ask(self, system: str, user: str, *, most_tokens: int = 300) -> str:
+        """The answer to one question, at temperature 0.
+
+        Raises:
+            AtlasError: The address cannot be reached, refuses, or answers in another form.
+        """
+        body = {
+            "model": self.model,
+            "temperature": 0,
+            "max_tokens": most_tokens,
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": user},
+            ],
+        }
+        headers = {"Content-Type": "application/json"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        address = f"{self.address.rstrip('/')}/chat/completions"
+        try:
+            asked = urllib.request.Request(address, json.dumps(body).encode(), headers)
+            with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+                data = json.load(answer)
+            return str(data["choices"][0]["message"]["content"] or "")
+        except urllib.error.HTTPError as error:
+            said = error.read(300).decode(errors="replace")
+            raise AtlasError(
+                f"{address!r} refused ({error.code}): {said!r}. Check the address, the model "
+                f"{self.model!r} and the key."
+            ) from error
+        except OSError as error:
+            raise AtlasError(f"{address!r} cannot be reached: {error}. Check it.") from error
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise AtlasError(
+                f"{address!r} does not answer as an OpenAI-compatible endpoint does ({error!r}). "
+                "Check the address; it usually ends in /v1."
+            ) from error

@@ -1,0 +1,120 @@
+"""The map of an SAE: its live features on a plane, in clusters that their labels name."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from steering.atlas.geometry import unit_rows
+from steering.atlas.labels import shown_labels
+from steering.atlas.layout import clusters, lay_out
+from steering.atlas.store import Atlas
+from steering.errors import AtlasError
+from steering.sae import Sae
+
+MOST_CLUSTERS = 200
+NAME_WORDS = 3
+
+
+@dataclass(frozen=True)
+class MapPoints:
+    """Every live feature on the map, side by side."""
+
+    features: Int[ndarray, " point"]
+    x: Float[ndarray, " point"]
+    y: Float[ndarray, " point"]
+    clusters: Int[ndarray, " point"]
+    densities: Float[ndarray, " point"]
+    names: Mapping[int, str]
+    """Of the clusters that have one."""
+
+
+def make_map(atlas: Atlas, sae: Sae, *, seed: int = 0) -> int:
+    """Lay out the live features and store the map; how many there are.
+
+    Raises:
+        AtlasError: The atlas is another SAE's, or has no statistics yet.
+    """
+    atlas.require_sae(sae)
+    found = [f for (f,) in atlas.rows("SELECT feature FROM stats WHERE fired > 0 ORDER BY 1")]
+    if not found:
+        raise AtlasError(
+            f"{str(atlas.path)!r} has no feature that fired, so there is no map to make. Run "
+            "`steer atlas build --text FILE` first."
+        )
+    rows = unit_rows(sae)[found]
+    places = lay_out(rows, seed=seed)
+    count = min(MOST_CLUSTERS, max(2, round(math.sqrt(len(found)) / 2)))
+    own = clusters(places, count, seed=seed)
+    with atlas.writing() as db:
+        db.run("DELETE FROM places")
+        columns = (found, places[:, 0].tolist(), places[:, 1].tolist(), own.tolist())
+        db.many("INSERT INTO places VALUES (?, ?, ?, ?)", zip(*columns, strict=True))
+    name_clusters(atlas)
+    return len(found)
+
+
+def name_clusters(atlas: Atlas) -> None:
+    """Name the clusters of the map anew after their features' labels."""
+    members: dict[int, list[int]] = {}
+    for feature, cluster in atlas.rows("SELECT feature, cluster FROM places ORDER BY feature"):
+        members.setdefault(cluster, []).append(feature)
+    texts = {feature: label.text for feature, label in shown_labels(atlas).items()}
+    said = {
+        cluster: [texts[feature] for feature in own if feature in texts]
+        for cluster, own in members.items()
+    }
+    with atlas.writing() as db:
+        db.run("DELETE FROM clusters")
+        db.many("INSERT INTO clusters VALUES (?, ?)", cluster_names(said).items())
+
+
+def cluster_names(texts: Mapping[int, Sequence[str]]) -> dict[int, str]:
+    """A few words for each cluster that it has often and that few others have."""
+    counts = {cluster: Counter(_words(own)) for cluster, own in texts.items()}
+    spread = Counter(word for own in counts.values() for word in own)
+    names = {}
+    for cluster, own in counts.items():
+        weights = {
+            word: times * math.log((len(counts) + 1) / spread[word]) for word, times in own.items()
+        }
+        best = sorted(weights, key=lambda word: (-weights[word], word))[:NAME_WORDS]
+        if best:
+            names[cluster] = ", ".join(best)
+    return names
+
+
+def _words(texts: Sequence[str]) -> list[str]:
+    """The words of each label, once for each label."""
+    return [
+        word for text in texts for word in sorted(set(re.findall(r"[^\W\d_]{3,}", text.casefold())))
+    ]
+
+
+def map_points(atlas: Atlas) -> MapPoints:
+    """The stored map.
+
+    Raises:
+        AtlasError: There is none yet.
+    """
+    rows = atlas.rows(
+        "SELECT feature, x, y, cluster, coalesce(density, 0.0) FROM places "
+        "LEFT JOIN stats USING (feature) ORDER BY feature"
+    )
+    if not rows:
+        raise AtlasError(f"{str(atlas.path)!r} has no map yet. Make one with `steer atlas map`.")
+    table = torch.tensor(rows, dtype=torch.float64).numpy()
+    names = dict(atlas.rows("SELECT cluster, name FROM clusters"))
+    return MapPoints(
+        features=table[:, 0].astype("int64"),
+        x=table[:, 1],
+        y=table[:, 2],
+        clusters=table[:, 3].astype("int64"),
+        densities=table[:, 4],
+        names=names,
+    )

@@ -1,0 +1,178 @@
+"""Explanations by an endpoint, here a stand-in, and what their score means."""
+
+import http.server
+import json
+import re
+import threading
+
+import pytest
+
+from tests import tiny
+from tests.atlas import made
+
+
+@pytest.fixture(scope="module")
+def atlas(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("atlas")
+    return made.build(folder / "a.sqlite", made.text_file(folder), tiny.sae("topk"))
+
+
+class Oracle:
+    """Explains by naming the marked tokens, and detects by the texts it is told to know."""
+
+    model = "oracle"
+
+    def __init__(self, fires):
+        self.fires = fires
+        self.asked = []
+
+    def ask(self, system, user):
+        self.asked.append((system, user))
+        if "Say in at most" in system:
+            return ' "texts about ' + " ".join(re.findall("«(.*?)»", user)[:3]) + '" '
+        texts = re.findall(r"^\d+\. (.*)$", user, re.M)
+        return f"Here: {json.dumps([int(self.fires(text)) for text in texts])}"
+
+
+def firing_texts(atlas, feature):
+    from steering.atlas.cards import examples, samples
+
+    every = [*examples(atlas, feature), *samples(atlas, feature)]
+    return {" ".join("".join(each.pieces).split()) for each in every}
+
+
+def a_feature(atlas):
+    (feature,) = atlas.one("SELECT feature FROM stats WHERE density < 0.2 ORDER BY fired DESC")
+    return feature
+
+
+@pytest.mark.parametrize(
+    ("knows", "score"), [(lambda t, f: t in f, 1.0), (lambda t, f: t not in f, 0.0)]
+)
+def test_who_detects_every_firing_scores_1_and_who_errs_always_0(atlas, knows, score):
+    from steering.atlas.explain import explain
+
+    feature = a_feature(atlas)
+    known = firing_texts(atlas, feature)
+    oracle = Oracle(lambda text: knows(text, known))
+    (told,) = explain(atlas, oracle, [feature])
+    assert told.label is not None
+    assert told.label.source == "explained by oracle"
+    assert told.label.text.startswith("texts about ")
+    assert told.label.score == score
+    assert "«" in oracle.asked[0][1]
+    assert "«" not in oracle.asked[1][1]
+    assert told.label.text in oracle.asked[1][0]
+
+
+def test_constant_answers_score_as_chance_and_no_answer_scores_nothing(atlas):
+    from steering.atlas.explain import explain
+
+    (always,) = explain(atlas, Oracle(lambda text: True), [a_feature(atlas)])
+    assert always.label is not None
+    assert always.label.score == 0.5
+
+    class Mute(Oracle):
+        def ask(self, system, user):
+            return "a thing" if "Say in at most" in system else "I cannot tell."
+
+    (mute,) = explain(atlas, Mute(bool), [a_feature(atlas)])
+    assert mute.label is not None
+    assert mute.label.score is None
+
+
+def test_features_that_are_explained_already_are_not_asked_again(atlas):
+    from steering.atlas.explain import explain, waiting_features
+    from steering.atlas.labels import add_labels
+
+    features = waiting_features(atlas, 3)
+    oracle = Oracle(lambda text: True)
+    for told in explain(atlas, oracle, features):
+        assert told.total == 3
+        add_labels(atlas, [told.label] if told.label else [])
+    assert list(explain(atlas, oracle, features)) == []
+
+
+@pytest.fixture
+def endpoint():
+    """A local stand-in for an OpenAI-compatible server; what it was asked, and how it answers."""
+    seen: list = []
+    answer = {"status": 200, "body": {"choices": [{"message": {"content": "fog [1, 0]"}}]}}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            length = int(self.headers["Content-Length"])
+            seen.append((self.path, self.headers, json.loads(self.rfile.read(length))))
+            body = json.dumps(answer["body"]).encode()
+            self.send_response(answer["status"])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1", seen, answer
+        server.shutdown()
+        thread.join()
+
+
+def test_an_endpoint_is_asked_as_openai_is(endpoint):
+    from steering.atlas.endpoint import Endpoint
+
+    address, seen, _ = endpoint
+    assert Endpoint(f"{address}/", "some-model", "secret").ask("be brief", "what?") == "fog [1, 0]"
+    ((path, headers, body),) = seen
+    assert path == "/v1/chat/completions"
+    assert headers["Authorization"] == "Bearer secret"
+    assert body["model"] == "some-model"
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert Endpoint(address, "m").ask("a", "b")
+    assert seen[1][1]["Authorization"] is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (401, {"error": "no key"}, r"refused \(401\).*no key"),
+        (200, {"choices": []}, "does not answer as an OpenAI-compatible"),
+        (200, [], "does not answer as an OpenAI-compatible"),
+    ],
+)
+def test_an_endpoint_that_fails_says_how(endpoint, status, body, words):
+    from steering.atlas.endpoint import Endpoint
+    from steering.errors import AtlasError
+
+    address, _, answer = endpoint
+    answer.update(status=status, body=body)
+    with pytest.raises(AtlasError, match=words):
+        Endpoint(address, "m").ask("a", "b")
+    with pytest.raises(AtlasError, match="cannot be reached"):
+        Endpoint("http://127.0.0.1:9/v1", "m").ask("a", "b")
+
+
+def test_the_command_keeps_what_the_endpoint_tells(endpoint, atlas):
+    from typer.testing import CliRunner
+
+    from steering.atlas.labels import labels
+    from steering.cli import app
+
+    address, _, _ = endpoint
+    flags = ["atlas", "label", "--atlas", str(atlas.path), "--endpoint", address]
+    done = CliRunner().invoke(app, [*flags, "--explainer", "fogger", "--limit", "2"])
+    assert done.exit_code == 0, done.output
+    assert "explained by fogger: 2 labels kept" in done.stdout
+    (first,) = atlas.one("SELECT feature FROM stats ORDER BY fired DESC, feature")
+    assert "explained by fogger" in [each.source for each in labels(atlas, first)]
+    wrong = CliRunner().invoke(app, flags)
+    assert wrong.exit_code == 2
+    assert "go together" in wrong.stderr
+
+
+def test_balanced_accuracy_weighs_both_kinds_alike():
+    from steering.atlas.explain import balanced_accuracy
+
+    assert balanced_accuracy([1, 0, 0, 0], [1, 0, 0, 1]) == pytest.approx((1 + 2 / 3) / 2)

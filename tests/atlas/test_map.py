@@ -1,0 +1,110 @@
+"""The map: near features near, one seed one picture, clusters named after labels."""
+
+import pytest
+import torch
+
+from tests import tiny
+from tests.atlas import made
+
+
+def blobs(count=5, size=30, width=20):
+    torch.manual_seed(3)
+    centres = torch.nn.functional.normalize(torch.randn(count, width), dim=-1)
+    rows = centres.repeat_interleave(size, 0) + 0.05 * torch.randn(count * size, width)
+    return torch.nn.functional.normalize(rows, dim=-1), torch.arange(count).repeat_interleave(size)
+
+
+def test_points_that_lie_together_come_to_lie_together():
+    from steering.atlas.layout import lay_out
+
+    rows, own = blobs()
+    places = lay_out(rows)
+    assert places.isfinite().all()
+    gaps = torch.cdist(places, places)
+    gaps.fill_diagonal_(torch.inf)
+    near = gaps.topk(5, largest=False).indices
+    assert float((own[near] == own[:, None]).float().mean()) > 0.98
+    inside = torch.stack([places[own == i].std(0).norm() for i in range(5)]).mean()
+    between = torch.pdist(torch.stack([places[own == i].mean(0) for i in range(5)])).min()
+    assert between > inside
+
+
+def test_one_seed_gives_one_picture():
+    from steering.atlas.layout import lay_out
+
+    rows, _ = blobs()
+    assert torch.equal(lay_out(rows, seed=1, epochs=30), lay_out(rows, seed=1, epochs=30))
+    assert not torch.equal(lay_out(rows, seed=1, epochs=30), lay_out(rows, seed=2, epochs=30))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_few_points_have_places_too(count):
+    from steering.atlas.layout import clusters, lay_out
+
+    rows, _ = blobs()
+    places = lay_out(rows[:count])
+    assert places.shape == (count, 2)
+    assert places.isfinite().all()
+    assert len(clusters(places, 2)) == count
+
+
+def test_equal_rows_do_not_break_it():
+    from steering.atlas.layout import lay_out
+
+    rows, _ = blobs()
+    assert lay_out(rows[:1].repeat(40, 1), epochs=50).isfinite().all()
+
+
+def test_clusters_are_the_blobs():
+    from steering.atlas.layout import clusters, lay_out
+
+    rows, own = blobs()
+    found = clusters(lay_out(rows), 5)
+    assert len({(a, b) for a, b in zip(own.tolist(), found.tolist(), strict=True)}) == 5
+
+
+def test_names_are_words_of_a_cluster_that_others_lack():
+    from steering.atlas.map import cluster_names
+
+    names = cluster_names(
+        {
+            0: ["fires on “bridge”", "fires on “bridge” and “gate”", "fires on “gate”"],
+            1: ["fires on “whale”", "fires on “seal”, 2020"],
+            2: [],
+        }
+    )
+    assert names[0].split(", ")[:2] == ["bridge", "gate"]
+    assert set(names[1].split(", ")) >= {"whale", "seal"}
+    assert 2 not in names
+
+
+def test_the_map_is_stored_with_live_features_alone(tmp_path):
+    from steering.atlas.cards import show
+    from steering.atlas.labels import set_label
+    from steering.atlas.map import make_map, map_points, name_clusters
+
+    sae = tiny.sae()
+    atlas = made.build(tmp_path / "a.sqlite", made.text_file(tmp_path), sae)
+    live = [f for (f,) in atlas.rows("SELECT feature FROM stats WHERE fired > 0")]
+    assert make_map(atlas, sae) == len(live)
+    points = map_points(atlas)
+    assert points.features.tolist() == live
+    assert points.names == {}
+    again = map_points(atlas)
+    make_map(atlas, sae)
+    assert map_points(atlas).x.tolist() == again.x.tolist()
+    set_label(atlas, live[0], "a lighthouse")
+    name_clusters(atlas)
+    assert show(atlas, live[0]).cluster == "lighthouse"
+
+
+def test_there_is_no_map_before_a_build(tmp_path):
+    from steering.atlas.map import make_map, map_points
+    from steering.atlas.store import Atlas
+    from steering.errors import AtlasError
+
+    atlas = Atlas.create(tmp_path / "a.sqlite", tiny.sae())
+    with pytest.raises(AtlasError, match="steer atlas build"):
+        make_map(atlas, tiny.sae())
+    with pytest.raises(AtlasError, match="steer atlas map"):
+        map_points(atlas)
