@@ -13,6 +13,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering import reading
+from steering.atlas.cards import known_max
+from steering.atlas.labels import words_of
+from steering.atlas.search import search as search_atlas
+from steering.atlas.store import Atlas, find_atlas
 from steering.bundle import BUNDLE
 from steering.calibration import PACKAGED, Calibration, calibrate
 from steering.errors import AliasError, LoadError, PromptError, StrengthError
@@ -56,6 +60,7 @@ class Session:
         self.saes = dict(saes)
         self._lock = model.lock
         self._calibrations: dict[tuple[HookPoint, Path], Calibration] = {}
+        self._atlases: dict[str, Atlas] = {}
         for sae in self.saes.values():
             require_fit(model, sae)
         self.warnings = tuple(
@@ -262,9 +267,32 @@ class Session:
             return reading.strongest(self.model, self.saes, text, position, count)
 
     def search(self, words: str, limit: int = 20) -> list[tuple[str, int]]:
-        """Features of all SAEs by the words of their labels, the best first: alias and index."""
+        """Features of all SAEs by the words of their labels, the best first: alias and index.
+
+        Those that a features file names come before those that an atlas knows.
+        """
         facts = {(a, i): known for a, sae in self.saes.items() for i, known in sae.facts.items()}
-        return search_labels(facts, words, limit)
+        found = search_labels(facts, words, limit)
+        for alias in self.saes if words_of(words) else ():
+            atlas = self.atlas(alias)
+            hits = search_atlas(atlas, words, limit) if atlas is not None else []
+            found += [(alias, hit.feature) for hit in hits]
+        return list(dict.fromkeys(found))[:limit]
+
+    def atlas(self, alias: str | None = None) -> Atlas | None:
+        """The atlas of an SAE, where one lies in its place.
+
+        Raises:
+            AliasError: Which SAE is meant is not clear.
+            AtlasError: There is one that cannot be read.
+        """
+        name = self._alias(alias)
+        if name not in self._atlases:
+            found = find_atlas(self.saes[name])
+            if found is None:
+                return None
+            self._atlases[name] = found
+        return self._atlases[name]
 
     @property
     def prepend_bos(self) -> bool:
@@ -336,6 +364,10 @@ class Session:
         facts = sae.facts.get(feature)
         if facts is not None and facts.max_act > 0:
             return facts.max_act, "features file"
+        atlas = self.atlas(alias)
+        measured = known_max(atlas, feature) if atlas is not None else None
+        if measured is not None:
+            return measured, "atlas"
         if not estimate:
             return None
         calibration = self.calibration(sae)

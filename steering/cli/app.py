@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from steering.cli import options as flag
+from steering.cli.atlas import atlas_app
+from steering.cli.features import features_app
 from steering.cli.preset import presets_app
 from steering.cli.report import dump_json, reporting, say_error, say_note, writing
 
@@ -20,6 +22,8 @@ app = typer.Typer(
     help="Steer a language model with single SAE features while it writes.",
 )
 app.add_typer(presets_app, name="preset")
+app.add_typer(atlas_app, name="atlas")
+app.add_typer(features_app, name="features")
 
 
 def _print_version(asked: bool) -> bool:

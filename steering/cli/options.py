@@ -135,6 +135,10 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the whole record as JSON.", rich_help_panel=_OUT)
 ]
 
+AtlasFile = Annotated[
+    Path | None,
+    typer.Option("--atlas", help="The atlas file; the SAE's own place if left out."),
+]
 Claims = Annotated[
     list[str] | None,
     typer.Option("--claim", help="Only this claim, by its name; repeatable."),

@@ -1,0 +1,76 @@
+"""Which atlas and which SAE the flags of `steer atlas` and `steer features` mean."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steering.cli.load import Place, choose_source, load_session
+from steering.errors import AliasError
+
+if TYPE_CHECKING:
+    from steering.atlas.store import Atlas
+    from steering.sae import Sae
+    from steering.session import Session
+
+
+def open_session(place: Place) -> "Session":
+    """Load the model and its SAEs."""
+    return load_session(choose_source(place), place)
+
+
+def load_sae(place: Place) -> "Sae":
+    """Load the one SAE that is meant, without its model.
+
+    Raises:
+        AliasError: Several are given.
+    """
+    import sys
+    from contextlib import redirect_stdout
+
+    from steering.bundle import BUNDLE
+    from steering.cli.parse import parse_sae
+
+    if len(place.saes) > 1:
+        raise AliasError(f"{len(place.saes)} SAEs are given, and this is about one. Give one.")
+    with redirect_stdout(sys.stderr):
+        from steering.sae import Sae
+
+        return Sae.load(parse_sae(place.saes[0]).source if place.saes else BUNDLE / "sae")
+
+
+def only_sae(session: "Session") -> "tuple[str, Sae]":
+    """The one SAE of a session, with its alias.
+
+    Raises:
+        AliasError: Several are loaded.
+    """
+    if len(session.saes) != 1:
+        names = ", ".join(session.saes)
+        raise AliasError(f"Several SAEs are given ({names}), and this is about one. Give one.")
+    return next(iter(session.saes.items()))
+
+
+def open_atlas(path: Path | None, place: Place) -> "Atlas":
+    """The atlas at a path, or the one of the SAE that the flags name.
+
+    Raises:
+        AtlasError: There is none, or it cannot be read.
+    """
+    from steering.atlas.store import Atlas, atlas_path, bundled_atlas
+
+    # A file says itself whose it is, so that the SAE need not be loaded.
+    known = path or (None if place.saes else bundled_atlas())
+    if known is not None:
+        return Atlas.open(known)
+    sae = load_sae(place)
+    return Atlas.open(atlas_path(sae), sae)
+
+
+def atlas_of(path: Path | None, sae: "Sae") -> "Atlas":
+    """The atlas of a loaded SAE, at a path or where it lies by default.
+
+    Raises:
+        AtlasError: There is none, it cannot be read, or it is another SAE's.
+    """
+    from steering.atlas.store import Atlas, atlas_path
+
+    return Atlas.open(path or atlas_path(sae), sae)

@@ -1,0 +1,329 @@
+"""The commands `steer features …`: find a feature, see what it means, walk its neighbourhood."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from steering.cli import options as flag
+from steering.cli.report import dump_json, reporting
+from steering.errors import AtlasError
+
+if TYPE_CHECKING:
+    from steering.atlas.cards import Card, Example
+    from steering.atlas.geometry import Ring
+    from steering.atlas.search import Found
+    from steering.atlas.store import Atlas
+    from steering.models import EncodedPrompt, LanguageModel
+    from steering.sae import Sae
+
+features_app = typer.Typer(
+    no_args_is_help=True, help="Find features by words, tokens, texts and neighbours."
+)
+
+Words = Annotated[str, typer.Argument(help="Words of a label, or tokens.")]
+Phrase = Annotated[str, typer.Argument(help="What the text should be about.")]
+Feature = Annotated[int, typer.Argument(help="A feature's number.")]
+Text = Annotated[str, typer.Argument(help="A text.")]
+OtherText = Annotated[str, typer.Argument(help="Another text.")]
+By = Annotated[
+    Literal["label", "tokens", "meaning"],
+    typer.Option(
+        "--by",
+        help="The words of labels, the tokens that features promote, or what labels mean (after "
+        "`steer atlas embed`).",
+    ),
+]
+Rank = Annotated[
+    Literal["activation", "attribution"],
+    typer.Option("--by", help="What it has of a feature, or what the feature does there."),
+]
+Target = Annotated[
+    str | None,
+    typer.Option("--target", help="The next word that attribution is about; else the likeliest."),
+]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
+Radius = Annotated[
+    list[float] | None,
+    typer.Option("--radius", help="Where a ring ends, as cosine distance. Repeatable."),
+]
+Examples = Annotated[int, typer.Option("--examples", min=0, help="How many of the best examples.")]
+
+
+@features_app.command()
+def search(
+    words: Words,
+    by: By = "label",
+    limit: Limit = 20,
+    atlas: flag.AtlasFile = None,
+    sae: flag.Saes = None,
+    json: flag.Json = False,
+) -> None:
+    """Find features by the words of their labels, or by the tokens they promote."""
+    with reporting():
+        from steering.cli.atlas_files import open_atlas
+        from steering.cli.load import Place
+
+        with open_atlas(atlas, Place(saes=tuple(sae or ()))) as opened:
+            found = _searched(opened, words, by, limit)
+        if json:
+            typer.echo(dump_json([each.to_dict() for each in found]))
+            return
+        for each in found:
+            badge = f"  [{each.steerability}]" if each.steerability else ""
+            _say(f"{each.feature}\t{each.label or each.why}{badge}")
+        if not found:
+            typer.echo(f"No feature is found by {words!r}.", err=True)
+
+
+def _searched(atlas: "Atlas", words: str, by: str, limit: int) -> "list[Found]":
+    from steering.atlas import search as searching
+
+    if by == "tokens":
+        return searching.search_promoted(atlas, words, limit)
+    if by == "label":
+        return searching.search(atlas, words, limit)
+    from steering.atlas.meaning import embedded_by, search_meaning, sentence_encoder
+
+    return search_meaning(atlas, words, sentence_encoder(embedded_by(atlas)), limit)
+
+
+@features_app.command()
+def show(
+    feature: Feature,
+    examples: Examples = 5,
+    atlas: flag.AtlasFile = None,
+    sae: flag.Saes = None,
+    json: flag.Json = False,
+) -> None:
+    """Show what is known of a feature, with its best examples."""
+    with reporting():
+        from steering.cli.atlas_files import open_atlas
+        from steering.cli.load import Place
+
+        with open_atlas(atlas, Place(saes=tuple(sae or ()))) as opened:
+            from steering.atlas import cards
+
+            card = cards.show(opened, feature)
+            best = cards.examples(opened, feature)[:examples]
+            neuronpedia = opened.about.neuronpedia_id
+        if json:
+            from dataclasses import asdict
+
+            typer.echo(dump_json({**card.to_dict(), "examples": [asdict(e) for e in best]}))
+            return
+        for line in _card_lines(card, neuronpedia):
+            _say(line)
+        for each in best:
+            _say(_example_line(each))
+
+
+def _card_lines(card: "Card", neuronpedia: str | None) -> list[str]:
+    named = [f"{each.text} ({each.source}{_scored(each.score)})" for each in card.labels]
+    lines = [f"feature {card.feature}: {named[0] if named else 'no label'}", *named[1:]]
+    if card.fired:
+        lines.append(
+            f"fires on {card.density:.3%} of tokens, at most {card.max_act:.4g}, "
+            f"{card.mean_act:.4g} on average where it fires"
+        )
+    else:
+        lines.append("never seen to fire")
+    for what, tokens in (("promotes", card.promoted), ("demotes", card.demoted)):
+        if tokens:
+            lines.append(f"{what}: {', '.join(repr(token.text) for token in tokens[:10])}")
+    if card.output_score is not None:
+        lines.append(f"output score {card.output_score:.3g}: {card.steerability}")
+    if card.partners:
+        near = (f"{each.feature} ({each.closeness:.2f})" for each in card.partners[:8])
+        lines.append(f"fires with: {', '.join(near)}")
+    if neuronpedia:
+        lines.append(f"https://www.neuronpedia.org/{neuronpedia}/{card.feature}")
+    return lines
+
+
+def _scored(score: float | None) -> str:
+    return "" if score is None else f", {score:.2f}"
+
+
+def _example_line(example: "Example") -> str:
+    marked = [
+        f"«{piece}»" if at == example.at else piece for at, piece in enumerate(example.pieces)
+    ]
+    return f"{example.act:.4g}\t{''.join(marked)}".replace("\n", "⏎")
+
+
+@features_app.command()
+def near(
+    feature: Feature,
+    radius: Radius = None,
+    limit: Limit = 50,
+    atlas: flag.AtlasFile = None,
+    sae: flag.Saes = None,
+    json: flag.Json = False,
+) -> None:
+    """Walk the neighbourhood: the nearest decoder directions, in rings."""
+    with reporting():
+        from steering.cli.atlas_files import load_sae
+        from steering.cli.load import Place
+
+        own = load_sae(Place(saes=tuple(sae or ())))
+        own.require(feature)
+        from steering.atlas import geometry
+
+        found = geometry.nearest(geometry.unit_rows(own), feature, limit)
+        # Without radii of their own the rings end behind the last neighbour.
+        radii = tuple(radius) if radius else (*geometry.RADII, 2.0)
+        _say_rings(geometry.rings(found, radii), _names(own, atlas), json=json)
+
+
+def _names(sae: "Sae", path: Path | None) -> dict[int, str]:
+    """The labels of an SAE's features, where it has an atlas."""
+    from steering.atlas.labels import shown_labels
+    from steering.atlas.store import Atlas, find_atlas
+
+    opened = find_atlas(sae) if path is None else Atlas.open(path, sae)
+    if opened is None:
+        return {feature: facts.label for feature, facts in sae.facts.items() if facts.label}
+    with opened:
+        return {feature: label.text for feature, label in shown_labels(opened).items()}
+
+
+def _say_rings(rings: "Sequence[Ring]", names: dict[int, str], *, json: bool) -> None:
+    if json:
+        plain = [
+            {
+                "inner": ring.inner,
+                "outer": ring.outer,
+                "neighbours": [
+                    {"feature": n.feature, "cosine": n.cosine, "label": names.get(n.feature)}
+                    for n in ring.neighbours
+                ],
+            }
+            for ring in rings
+        ]
+        typer.echo(dump_json(plain))
+        return
+    for ring in rings:
+        if ring.neighbours:
+            _say(f"within {ring.outer:g}:")
+        for each in ring.neighbours:
+            _say(f"{each.feature}\t{each.cosine:.3f}\t{names.get(each.feature, '')}")
+
+
+@features_app.command()
+def active(
+    text: Text,
+    by: Rank = "activation",
+    target: Target = None,
+    limit: Limit = 20,
+    atlas: flag.AtlasFile = None,
+    model: flag.Model = None,
+    sae: flag.Saes = None,
+    device: flag.Device = None,
+    dtype: flag.Dtype = None,
+    json: flag.Json = False,
+) -> None:
+    """List the features that fire on a text."""
+    with reporting():
+        from steering.cli.atlas_files import only_sae, open_session
+        from steering.cli.load import Place
+
+        session = open_session(Place(model, tuple(sae or ()), device, dtype))
+        _, own = only_sae(session)
+        from steering.atlas.firing import active as find
+
+        found = find(
+            session.model, own, _encoded(session.model, own, text), target=target, limit=limit
+        )
+        names = _names(own, atlas)
+        ranked = found.by_activation if by == "activation" else found.by_attribution
+        if json:
+            features = [{**e.to_dict(), "label": names.get(e.feature)} for e in ranked]
+            typer.echo(dump_json({"target": found.target, "features": features}))
+            return
+        for each in ranked:
+            _say(
+                f"{each.feature}\t{each.activation:.4g} on {each.token!r}\t"
+                f"{each.attribution:+.3f} nats for {found.target!r}\t{names.get(each.feature, '')}"
+            )
+
+
+def _encoded(model: "LanguageModel", sae: "Sae", text: str) -> "EncodedPrompt":
+    return model.encode(text, prepend_bos=sae.prepend_bos, room=0)
+
+
+@features_app.command()
+def contrast(
+    text_a: Text,
+    text_b: OtherText,
+    limit: Limit = 20,
+    atlas: flag.AtlasFile = None,
+    model: flag.Model = None,
+    sae: flag.Saes = None,
+    device: flag.Device = None,
+    dtype: flag.Dtype = None,
+    json: flag.Json = False,
+) -> None:
+    """List the features whose activation differs most between two texts."""
+    with reporting():
+        from steering.cli.atlas_files import only_sae, open_session
+        from steering.cli.load import Place
+
+        session = open_session(Place(model, tuple(sae or ()), device, dtype))
+        _, own = only_sae(session)
+        from steering.atlas.firing import contrast as find
+
+        texts = (_encoded(session.model, own, text) for text in (text_a, text_b))
+        found = find(session.model, own, *texts, limit=limit)
+        names = _names(own, atlas)
+        sides: dict[str, Any] = {"a": found.first, "b": found.second}
+        if json:
+            plain = {
+                side: [{**e.to_dict(), "label": names.get(e.feature)} for e in each]
+                for side, each in sides.items()
+            }
+            typer.echo(dump_json(plain))
+            return
+        for side, each in sides.items():
+            _say(f"more in {side.upper()}:")
+            for one in each:
+                _say(
+                    f"{one.feature}\t{one.first:.4g} against {one.second:.4g}\t"
+                    f"{names.get(one.feature, '')}"
+                )
+
+
+@features_app.command()
+def suggest(
+    phrase: Phrase,
+    limit: Limit = 5,
+    atlas: flag.AtlasFile = None,
+    sae: flag.Saes = None,
+    json: flag.Json = False,
+) -> None:
+    """Suggest features for a phrase, with a strength to begin with."""
+    with reporting():
+        from steering.cli.atlas_files import open_atlas
+        from steering.cli.load import Place
+
+        with open_atlas(atlas, Place(saes=tuple(sae or ()))) as opened:
+            from steering.atlas.suggest import suggest as find
+
+            found = find(opened, phrase, limit=limit)
+        if json:
+            typer.echo(dump_json([each.to_dict() for each in found]))
+            return
+        for each in found:
+            edit = each.intervention
+            _say(f"-f {edit.feature}={edit.strength:g}\t{each.found.label or each.found.why}")
+        if not found:
+            raise AtlasError(
+                f"No feature is found for {phrase!r}. Label features first: steer atlas label."
+            )
+
+
+def _say(line: str) -> None:
+    from steering.cli.terminal import visible
+
+    typer.echo(visible(line))

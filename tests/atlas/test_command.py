@@ -1,0 +1,217 @@
+"""The commands `steer atlas` and `steer features`, from a text to what is found."""
+
+import gzip
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tests import tiny
+from tests.atlas import made
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A model folder and an SAE folder, as Hugging Face and SAELens write them."""
+    model = tiny.tiny_model_folder(tmp_path_factory.mktemp("model"), chat=True)
+    about = {"model_name": model.name, "neuronpedia_id": "tiny/1-res"}
+    sae = tiny.tiny_sae_folder(tmp_path_factory.mktemp("sae"), metadata=about)
+    facts = {"3": {"max_act": 2.5, "label": "true bridges"}, "4": {"max_act": 1.0}}
+    content = {"schema_version": 1, "features": facts}
+    (sae / "features.json").write_text(json.dumps(content))
+    return model, sae
+
+
+@pytest.fixture
+def steer(tmp_path, monkeypatch):
+    """Runs a command; atlases lie in a folder of the test's own."""
+    from steering.cli import app
+
+    monkeypatch.setattr("steering.atlas.store.user_folder", lambda: tmp_path / "own")
+
+    def run(*arguments, given=None):
+        done = CliRunner().invoke(app, [str(each) for each in arguments], input=given)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def built(folders, tmp_path_factory):
+    """An atlas that is built, scored and labelled by commands alone."""
+    from steering.cli import app
+
+    model, sae = folders
+    folder = tmp_path_factory.mktemp("built")
+    atlas, text = folder / "a.sqlite", made.text_file(folder)
+    place = ("--model", str(model), "--sae", str(sae))
+    for command in (
+        ("build", "--text", str(text), "--tokens", "1k", "--atlas", str(atlas), *place),
+        ("score", "--atlas", str(atlas), *place),
+        ("label", "--atlas", str(atlas), "--evidence"),
+    ):
+        done = CliRunner().invoke(app, ["atlas", *command])
+        assert done.exit_code == 0, done.output
+    return atlas
+
+
+def failed(done, *words):
+    assert done.exit_code == 2, done.output
+    assert [word for word in words if word not in done.stderr] == []
+    assert "Traceback" not in done.stderr
+
+
+def test_a_local_model_with_its_sae_gets_an_atlas_end_to_end(folders, steer, tmp_path):
+    from steering.atlas.store import Atlas
+    from steering.sae import Sae
+
+    model, sae = folders
+    text = made.text_file(tmp_path)
+    done = steer("atlas", "build", "--text", text, "--model", model, "--sae", sae)
+    assert done.exit_code == 0, done.output
+    path = tmp_path / "own" / f"{Sae.load(sae).fingerprint}.sqlite"
+    assert done.stdout.strip() == str(path)
+    assert "tokens" in done.stderr
+    atlas = Atlas.open(path, Sae.load(sae))
+    assert atlas.about.tokens > 1000
+    assert atlas.about.text == str(text)
+    scored = steer("atlas", "score", "--model", model, "--sae", sae)
+    assert "features, about" in scored.stderr
+    again = steer("atlas", "score", "--model", model, "--sae", sae)
+    assert again.stdout == "0 features scored.\n"
+    told = steer("atlas", "label", "--sae", sae, "--truth", "--evidence")
+    assert "features file: 1 labels kept" in told.stdout
+    assert "token evidence: " in told.stdout
+    shown = steer("features", "show", "3", "--sae", sae)
+    assert "feature 3: true bridges (features file)" in shown.stdout
+    assert steer("features", "search", "bridg", "--sae", sae).stdout.startswith("3\ttrue bridges")
+
+
+def test_several_saes_are_built_in_one_pass(folders, steer, tmp_path):
+    model, one = folders
+    two = tiny.tiny_sae_folder(tmp_path / "two", "topk", hook_name="blocks.0.hook_resid_post")
+    saes = ("--sae", f"a={one}", "--sae", f"b={two}")
+    text = made.text_file(tmp_path)
+    done = steer("atlas", "build", "--text", text, "--model", model, *saes, "--tokens", "500")
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 2
+    both = steer("atlas", "build", "--text", text, "--model", model, *saes, "--atlas", "x")
+    failed(both, "several SAEs")
+    failed(steer("features", "near", "3", *saes), "2 SAEs", "Give one")
+
+
+def test_standard_input_is_a_text(folders, steer, tmp_path):
+    model, sae = folders
+    place = ("--model", model, "--sae", sae, "--atlas", tmp_path / "a.sqlite")
+    done = steer("atlas", "build", "--text", "-", *place, given="the sea\n---\nover the bay")
+    assert done.exit_code == 0, done.output
+    failed(steer("atlas", "build", "--text", "-", *place, given=""), "no token to count")
+    bad = steer("atlas", "build", "--text", "-", *place, given=b"the \xff sea")
+    failed(bad, "Standard input is not UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--text", "none.txt"), ["no file or folder 'none.txt'"]),
+        (("--text", "none.txt", "--tokens", "many"), ["'many'", "5M"]),
+        (("--text", "none.txt", "--tokens", "0"), ["'0'"]),
+    ],
+)
+def test_what_cannot_be_built_is_one_message_and_exit_code_2(steer, arguments, words):
+    failed(steer("atlas", "build", *arguments), *words)
+
+
+@pytest.mark.parametrize(("text", "count"), [("5M", 5_000_000), ("300k", 300_000), ("7", 7)])
+def test_counts_are_read(text, count):
+    from steering.cli.atlas import count_of
+
+    assert count_of(text) == count
+
+
+def test_labels_are_taken_in_and_counted(built, steer, tmp_path):
+    lines = [
+        {"modelId": "tiny", "layer": "1-res", "index": "5", "description": "fog horns"},
+        {"modelId": "tiny", "layer": "1-res", "index": "99", "description": "nothing"},
+    ]
+    batch = gzip.compress("\n".join(json.dumps(line) for line in lines).encode())
+    (tmp_path / "batch-0.jsonl.gz").write_bytes(batch)
+    done = steer("atlas", "label", "--atlas", built, "--from", tmp_path)
+    assert "1 labels kept; left out: 1 of features that the SAE does not have" in done.stdout
+    assert steer("atlas", "label", "5", "horns in the fog", "--atlas", built).exit_code == 0
+    (hit,) = json.loads(steer("features", "search", "horns", "--atlas", built, "--json").stdout)
+    assert (hit["feature"], hit["label"], hit["source"]) == (5, "horns in the fog", "person")
+    failed(steer("atlas", "label", "--atlas", built), "nothing to label")
+    failed(steer("atlas", "label", "5", "--atlas", built), "nothing to label")
+    failed(steer("atlas", "label", "64", "x", "--atlas", built), "features 0 to 63")
+
+
+def test_search_by_tokens_and_nothing_found(built, steer):
+    done = steer("features", "search", "bridge", "--by", "tokens", "--atlas", built, "--json")
+    assert json.loads(done.stdout)[0]["why"] == "promotes 'bridge'"
+    none = steer("features", "search", "zzzzzz", "--atlas", built)
+    assert (none.exit_code, none.stdout) == (0, "")
+    assert "No feature is found" in none.stderr
+    failed(steer("features", "search", "a", "--atlas", "none.sqlite"), "steer atlas build")
+
+
+def test_a_card_is_shown(built, steer):
+    plain = steer("features", "show", "3", "--atlas", built, "--examples", "2").stdout
+    for word in ("feature 3:", "fires on", "promotes:", "output score", "tiny/1-res/3", "«"):
+        assert word in plain
+    card = json.loads(steer("features", "show", "3", "--atlas", built, "--json").stdout)
+    assert len(card["examples"]) == 5
+    assert card["promoted"][0]["gain"] > 0
+    failed(steer("features", "show", "64", "--atlas", built), "features 0 to 63")
+
+
+def test_the_neighbourhood_is_walked_in_rings(built, folders, steer):
+    _, sae = folders
+    near = ("features", "near", "3", "--sae", sae, "--atlas", built)
+    rings = json.loads(steer(*near, "--json", "-n", "10").stdout)
+    assert sum(len(ring["neighbours"]) for ring in rings) == 10
+    radii = steer(*near, "--radius", "0.7", "--radius", "0.9", "--json").stdout
+    assert [ring["outer"] for ring in json.loads(radii)] == [0.7, 0.9]
+    assert "within" in steer(*near).stdout
+    failed(steer(*near, "--radius", "-1"), "no rings")
+    failed(steer("features", "near", "64", "--sae", sae), "features 0 to 63")
+
+
+def test_texts_are_read_against_each_other_and_for_what_they_do(built, folders, steer):
+    model, sae = folders
+    place = ("--model", model, "--sae", sae, "--atlas", built)
+    by = {
+        rank: json.loads(
+            steer("features", "active", "the bridge is", "--by", rank, "--json", *place).stdout
+        )
+        for rank in ("activation", "attribution")
+    }
+    acts = [each["activation"] for each in by["activation"]["features"]]
+    assert acts == sorted(acts, reverse=True)
+    effects = [each["attribution"] for each in by["attribution"]["features"]]
+    assert effects == sorted(effects, reverse=True)
+    plain = steer("features", "active", "the bridge is", "--target", " red", *place).stdout
+    assert "nats for" in plain
+    texts = ("the bridge is red", "we walk over the sea")
+    found = json.loads(steer("features", "contrast", *texts, "--json", *place).stdout)
+    assert found["a"][0]["difference"] > 0
+    assert "more in B:" in steer("features", "contrast", *texts, *place).stdout
+
+
+def test_suggestions_can_be_pasted_behind_compare(built, steer):
+    from steering.cli.parse import parse_feature
+
+    done = steer("features", "suggest", "bridge", "--atlas", built)
+    for line in done.stdout.splitlines():
+        flag = line.split("\t")[0].removeprefix("-f ")
+        assert (parse_feature(flag).strength or 0) > 0
+    edits = json.loads(steer("features", "suggest", "bridge", "--atlas", built, "--json").stdout)
+    assert edits[0]["intervention"]["unit"] == "max_act"
+    failed(steer("features", "suggest", "zzzzzz", "--atlas", built), "No feature is found")
+
+
+def test_what_a_text_holds_cannot_command_the_terminal(built, steer):
+    steer("atlas", "label", "7", "red \x1b[31m lights", "--atlas", built)
+    assert "\x1b" not in steer("features", "show", "7", "--atlas", built).stdout

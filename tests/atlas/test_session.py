@@ -1,0 +1,41 @@
+"""What a session takes from the atlas of its SAE."""
+
+import pytest
+
+from tests import tiny
+from tests.atlas import made
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    from steering.session import Session
+
+    monkeypatch.setattr("steering.atlas.store.user_folder", lambda: tmp_path / "own")
+    return Session(made.model(), {"sae": tiny.sae()})
+
+
+def test_a_maximum_comes_from_the_atlas_before_it_is_estimated(session, tmp_path):
+    from steering.atlas.store import atlas_path
+
+    assert session.atlas() is None
+    sae = session.saes["sae"]
+    made.build(atlas_path(sae), made.text_file(tmp_path), sae)
+    atlas = session.atlas()
+    assert atlas is not None
+    assert session.atlas("sae") is atlas
+    feature, max_act = atlas.one("SELECT feature, max_act FROM stats ORDER BY fired DESC")
+    used = session.resolve(tiny.intervention(feature, strength=2.0))
+    assert (used.max_act, used.max_act_source) == (max_act, "atlas")
+    assert used.raw == pytest.approx(2 * max_act)
+
+
+def test_search_finds_what_the_atlas_names(session):
+    from steering.atlas.labels import set_label
+    from steering.atlas.store import Atlas, atlas_path
+
+    assert session.search("bridge") == []
+    with Atlas.create(atlas_path(session.saes["sae"]), session.saes["sae"]) as atlas:
+        set_label(atlas, 7, "bridges")
+    assert session.search("bridge") == [("sae", 7)]
+    assert session.search("bridge", limit=0) == []
+    assert session.search("") == []
