@@ -111,7 +111,7 @@ def active(
     point = HookPoint.parse(sae.hook_name)
     with model.lock:
         stream, gradient = stream_gradient(model, text.ids, point, measure)
-    peaks, places, sums, effects = _gathered(sae, stream[counted], gradient[counted])
+    highest, places, sums, effects = _gathered(sae, stream[counted], gradient[counted])
     pieces = model.pieces(text.ids)
 
     def actives(scores: Float[Tensor, " d_sae"]) -> tuple[Active, ...]:
@@ -119,19 +119,32 @@ def active(
         return tuple(
             Active(
                 feature=feature,
-                activation=float(peaks[feature]),
+                activation=float(highest[feature]),
                 position=counted[int(places[feature])],
                 token=pieces[counted[int(places[feature])]],
                 mean=float(sums[feature]) / len(counted),
                 attribution=float(effects[feature]),
             )
             for feature in found
-            if peaks[feature] > 0
+            if highest[feature] > 0
         )
 
     shown = model.pieces([chosen[-1]])[0]
-    off = peaks <= 0
-    return Activity(shown, actives(peaks), actives(effects.masked_fill(off, -torch.inf)))
+    off = highest <= 0
+    return Activity(shown, actives(highest), actives(effects.masked_fill(off, -torch.inf)))
+
+
+def peaks(model: LanguageModel, sae: Sae, text: EncodedPrompt) -> Float[Tensor, " d_sae"]:
+    """The highest activation of every feature on a text: what lights up on the map.
+
+    Raises:
+        PromptError: No token of the text counts.
+    """
+    point = HookPoint.parse(sae.hook_name)
+    counted = _counted(text)
+    with model.lock:
+        (seen,) = read_streams(model, [text.ids], [point])
+    return torch.stack([acts.amax(0) for acts in _encoded(sae, seen[point][counted])]).amax(0)
 
 
 def contrast(

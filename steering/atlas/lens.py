@@ -71,7 +71,8 @@ def lens_ends(model: LanguageModel, sae: Sae) -> Iterator[tuple[int, Ends]]:
     for start in range(0, sae.d_sae, part):
         own = rows[start : start + part]
         logits = lens(model, point, own / own.norm(dim=-1, keepdim=True).clamp(min=1e-30))
-        yield start, ends(logits)
+        # Some models pad their vocabulary with rows that no token has.
+        yield start, ends(logits[:, : len(model.tokenizer)])
 
 
 def ends(logits: Float[Tensor, "feature vocab"]) -> Ends:

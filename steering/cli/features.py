@@ -174,7 +174,8 @@ def near(
         found = geometry.nearest(geometry.unit_rows(own), feature, limit)
         # Without radii of their own the rings end behind the last neighbour.
         radii = tuple(radius) if radius else (*geometry.RADII, 2.0)
-        _say_rings(geometry.rings(found, radii), _names(own, atlas), json=json)
+        names, closeness = _names(own, atlas), _closeness(own, atlas, feature)
+        _say_rings(geometry.rings(found, radii), names, closeness, json=json)
 
 
 def _names(sae: "Sae", path: Path | None) -> dict[int, str]:
@@ -189,14 +190,33 @@ def _names(sae: "Sae", path: Path | None) -> dict[int, str]:
         return {feature: label.text for feature, label in shown_labels(opened).items()}
 
 
-def _say_rings(rings: "Sequence[Ring]", names: dict[int, str], *, json: bool) -> None:
+def _closeness(sae: "Sae", path: Path | None, feature: int) -> dict[int, float]:
+    """How much others fire on the same tokens, where the SAE has an atlas."""
+    from steering.atlas.cards import partners
+    from steering.atlas.store import Atlas, find_atlas
+
+    opened = find_atlas(sae) if path is None else Atlas.open(path, sae)
+    if opened is None:
+        return {}
+    with opened:
+        return {each.feature: each.closeness for each in partners(opened, feature)}
+
+
+def _say_rings(
+    rings: "Sequence[Ring]", names: dict[int, str], closeness: dict[int, float], *, json: bool
+) -> None:
     if json:
         plain = [
             {
                 "inner": ring.inner,
                 "outer": ring.outer,
                 "neighbours": [
-                    {"feature": n.feature, "cosine": n.cosine, "label": names.get(n.feature)}
+                    {
+                        "feature": n.feature,
+                        "cosine": n.cosine,
+                        "fires_together": closeness.get(n.feature),
+                        "label": names.get(n.feature),
+                    }
                     for n in ring.neighbours
                 ],
             }
@@ -208,7 +228,9 @@ def _say_rings(rings: "Sequence[Ring]", names: dict[int, str], *, json: bool) ->
         if ring.neighbours:
             _say(f"within {ring.outer:g}:")
         for each in ring.neighbours:
-            _say(f"{each.feature}\t{each.cosine:.3f}\t{names.get(each.feature, '')}")
+            beside = closeness.get(each.feature)
+            fires = f", fires together {beside:.2f}" if beside is not None else ""
+            _say(f"{each.feature}\t{each.cosine:.3f}{fires}\t{names.get(each.feature, '')}")
 
 
 @features_app.command()

@@ -163,6 +163,21 @@ def test_the_lens_is_the_final_norm_and_the_output_matrix_by_hand(text, tmp_path
             assert logits[feature][tokens.astype(int)].tolist() == pytest.approx(values, abs=1e-4)
 
 
+def test_rows_that_pad_the_vocabulary_are_no_tokens():
+    from steering.atlas.lens import lens_ends
+    from steering.models import LanguageModel
+
+    hf = tiny.hf_model()
+    size = len(tiny.tokenizer())
+    hf.resize_token_embeddings(size + 60, mean_resizing=False)
+    with torch.no_grad():
+        head: Any = hf.get_output_embeddings()
+        head.weight[size:] = 100 * torch.randn(60, tiny.D_MODEL)
+    model = LanguageModel("tiny", hf, tiny.tokenizer())
+    ((_, ends),) = lens_ends(model, tiny.sae())
+    assert max(ends.promoted.max(), ends.demoted.max()) < size
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "neox", "gemma2"])
 def test_the_lens_leaves_out_what_biases_say_of_any_direction(kind):
     from steering.atlas.lens import lens

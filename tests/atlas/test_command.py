@@ -172,6 +172,7 @@ def test_the_neighbourhood_is_walked_in_rings(built, folders, steer):
     near = ("features", "near", "3", "--sae", sae, "--atlas", built)
     rings = json.loads(steer(*near, "--json", "-n", "10").stdout)
     assert sum(len(ring["neighbours"]) for ring in rings) == 10
+    assert {"feature", "cosine", "fires_together", "label"} == set(rings[-1]["neighbours"][0])
     radii = steer(*near, "--radius", "0.7", "--radius", "0.9", "--json").stdout
     assert [ring["outer"] for ring in json.loads(radii)] == [0.7, 0.9]
     assert "within" in steer(*near).stdout

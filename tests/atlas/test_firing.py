@@ -97,6 +97,17 @@ def test_the_two_ranks_differ_and_each_is_sorted():
     assert all(weight.grad is None for weight in model.hf.parameters())
 
 
+def test_what_lights_up_on_the_map_is_the_peak_of_every_feature(monkeypatch):
+    from steering.atlas import firing
+
+    monkeypatch.setattr(firing, "_CELLS", 3 * tiny.D_SAE)
+    model, sae = made.model(), tiny.sae()
+    text = encoded(model, TEXT)
+    acts, counted = activations(model, sae, text)
+    found = firing.peaks(model, sae, text)
+    torch.testing.assert_close(found, acts[counted].amax(0), atol=1e-4, rtol=1e-4)
+
+
 def test_a_contrast_is_the_difference_of_means_both_ways():
     from steering.atlas.firing import contrast
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests import tiny
+from tests.atlas import made
 
 
 @pytest.mark.parametrize("block", [7, 64, 1000])
@@ -65,3 +66,23 @@ def test_radii_that_are_no_rings_are_refused(radii):
 
     with pytest.raises(AtlasError, match="no rings"):
         rings([], radii)
+
+
+def test_firing_together_stands_beside_pointing_the_same_way(tmp_path):
+    from steering.atlas.cards import partners
+    from steering.atlas.geometry import unit_rows
+    from steering.atlas.together import together
+
+    sae = tiny.sae()
+    atlas = made.build(tmp_path / "a.sqlite", made.text_file(tmp_path), sae)
+    (feature,) = atlas.one("SELECT feature FROM stats ORDER BY fired DESC") or (0,)
+    found = together(atlas, unit_rows(sae), feature)
+    assert [(t.feature, t.closeness) for t in found] == [
+        (p.feature, p.closeness) for p in partners(atlas, feature)
+    ]
+    weights = sae.inner.W_dec.detach()
+    for each in found:
+        pair = weights[feature], weights[each.feature]
+        expected = torch.nn.functional.cosine_similarity(*pair, dim=0)
+        assert each.cosine == pytest.approx(float(expected), abs=1e-5)
+    assert found[0].to_dict()["cosine"] == found[0].cosine
