@@ -15,8 +15,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from steering import reading
 from steering.atlas.cards import known_max
 from steering.atlas.labels import words_of
+from steering.atlas.places import find_atlas
 from steering.atlas.search import search as search_atlas
-from steering.atlas.store import Atlas, find_atlas
+from steering.atlas.store import Atlas
 from steering.bundle import BUNDLE
 from steering.calibration import PACKAGED, Calibration, calibrate
 from steering.errors import AliasError, LoadError, PromptError, StrengthError

@@ -47,7 +47,8 @@ class Endpoint:
                 data = json.load(answer)
             return str(data["choices"][0]["message"]["content"] or "")
         except urllib.error.HTTPError as error:
-            said = error.read(300).decode(errors="replace")
+            with error:
+                said = error.read(300).decode(errors="replace")
             raise AtlasError(
                 f"{address!r} refused ({error.code}): {said!r}. Check the address, the model "
                 f"{self.model!r} and the key."

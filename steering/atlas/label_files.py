@@ -92,6 +92,8 @@ def _fetch(address: str) -> bytes:
         with urllib.request.urlopen(address, timeout=_PATIENCE) as answer:
             return answer.read()
     except (OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # or its socket stays open as long as the error is kept
         raise AtlasError(
             f"Cannot fetch {address!r}: {error}. Check the address and the network, or give a "
             "local folder."

@@ -5,28 +5,20 @@ It knows no statistic and no label; what stands in the tables is the business of
 
 import json
 import sqlite3
-import struct
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from steering.atlas.schema import APPLICATION_ID, migrate, newest
-from steering.bundle import BUNDLE
-from steering.errors import AtlasError, FeatureError, SteeringError
+from steering.atlas.opening import connect, explained, require_atlas, undo_what_was_cut_off
+from steering.atlas.schema import migrate
+from steering.errors import AtlasError, FeatureError
 
 if TYPE_CHECKING:
     from steering.sae import Sae
-
-ATLAS_FILE = "atlas.sqlite"
-"""Beside an SAE that comes with one."""
-
-_MAGIC = b"SQLite format 3\x00"
-_PATIENCE = 30.0
-"""Seconds to wait for another process that writes."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +82,9 @@ class Atlas:
                 SAE's; the file is left as it is.
         """
         file = Path(path).expanduser()
-        _require_atlas(file)
-        with _explained(file):
-            db = _connect(file)
+        require_atlas(file)
+        with explained(file):
+            db = connect(file)
             try:
                 migrate(db)
                 atlas = cls(file, db)
@@ -111,13 +103,13 @@ class Atlas:
             AtlasError: What stands there is not this SAE's atlas, or nothing can be written there.
         """
         file = Path(path).expanduser()
-        _undo_what_was_cut_off(file)
+        undo_what_was_cut_off(file)
         # A kill between the first two steps of a new file leaves it empty.
         if file.exists() and file.stat().st_size:
             return cls.open(file, sae)
-        with _explained(file):
+        with explained(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            db = _connect(file)
+            db = connect(file)
             migrate(db)
             _write_about(db, About.of(sae))
             return cls(file, db)
@@ -155,7 +147,7 @@ class Atlas:
         Raises:
             AtlasError: The file is damaged.
         """
-        with _explained(self.path), self._lock:
+        with explained(self.path), self._lock:
             return self._db.execute(sql, values).fetchall()
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
@@ -170,7 +162,7 @@ class Atlas:
         Raises:
             AtlasError: The disk is full or the file cannot be written; it is as it was before.
         """
-        with _explained(self.path), self._lock:
+        with explained(self.path), self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield Writer(self._db)
@@ -210,108 +202,6 @@ class Writer:
         _write_about(self._db, replace(about, **changed))
 
 
-def user_folder() -> Path:
-    """A person's own atlases, in the platform's data folder."""
-    import platformdirs
-
-    return platformdirs.user_data_path("steering-playground") / "atlases"
-
-
-def atlas_path(sae: "Sae") -> Path:
-    """Where the atlas of an SAE lies: beside it where it came with one, else a person's own."""
-    own = user_folder() / f"{sae.fingerprint}.sqlite"
-    beside = sae.folder / ATLAS_FILE if sae.folder is not None else None
-    return beside if beside is not None and beside.is_file() and not own.is_file() else own
-
-
-def bundled_atlas() -> Path | None:
-    """The atlas that the bundled SAE comes with, unless a person has one of their own."""
-    beside = BUNDLE / "sae" / ATLAS_FILE
-    if not beside.is_file():
-        return None
-    with Atlas.open(beside) as atlas:
-        own = user_folder() / f"{atlas.about.fingerprint}.sqlite"
-    return own if own.is_file() else beside
-
-
-def find_atlas(sae: "Sae") -> Atlas | None:
-    """The atlas of an SAE where it lies by default, None where there is none.
-
-    Raises:
-        AtlasError: There is one that cannot be read.
-    """
-    path = atlas_path(sae)
-    return Atlas.open(path, sae) if path.is_file() else None
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    # SQLite itself serialises threads; transactions are guarded by the atlas's lock.
-    db = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA cache_size = -65536")
-    return db
-
-
 def _write_about(db: sqlite3.Connection, about: About) -> None:
     pairs = [(key, json.dumps(value)) for key, value in asdict(about).items()]
     db.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", pairs)
-
-
-def _require_atlas(file: Path) -> None:
-    """Refuse by name whatever is no whole atlas of a known version, without touching it."""
-    if not file.is_file():
-        raise AtlasError(
-            f"There is no atlas {str(file)!r}. Build one with `steer atlas build --text FILE`."
-        )
-    _undo_what_was_cut_off(file)
-    with _explained(file), file.open("rb") as opened:
-        header = opened.read(100)
-        size = opened.seek(0, 2)
-    if len(header) < 100 or header[:16] != _MAGIC:
-        raise AtlasError(f"{str(file)!r} is no SQLite file, so it is no atlas. Give another file.")
-    page, pages = struct.unpack(">H", header[16:18])[0], struct.unpack(">I", header[28:32])[0]
-    if size < (65536 if page == 1 else page) * pages:
-        raise AtlasError(
-            f"{str(file)!r} is cut short ({size:,} bytes of {page * pages:,}). Copy it again, or "
-            "delete it and build the atlas anew."
-        )
-    version, mark = struct.unpack(">I", header[60:64])[0], struct.unpack(">I", header[68:72])[0]
-    if mark != APPLICATION_ID:
-        raise AtlasError(
-            f"{str(file)!r} is an SQLite file of another program, and no atlas. Give another file."
-        )
-    if version > newest():
-        raise AtlasError(
-            f"{str(file)!r} has schema version {version}, and this program reads up to "
-            f"{newest()}. Update the program."
-        )
-
-
-def _undo_what_was_cut_off(file: Path) -> None:
-    """Have SQLite undo a transaction that a kill cut off: half of it looks like damage."""
-    if file.is_file() and file.with_name(f"{file.name}-journal").is_file():
-        with _explained(file), closing(_connect(file)) as db:
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-
-
-@contextmanager
-def _explained(file: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system say into an AtlasError that says what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "") or ""
-        if name == "SQLITE_FULL":
-            said = "the disk is full. Make room and run it again; what was there is unchanged"
-        elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            said = "the file is damaged. Copy it again, or delete it and build the atlas anew"
-        elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            said = "another program is writing it. Wait until it is done"
-        else:
-            said = f"{error}. Check the file and its folder"
-        raise AtlasError(f"Cannot use the atlas {str(file)!r}: {said}.") from error
-    except OSError as error:
-        if isinstance(error, SteeringError):
-            raise
-        raise AtlasError(
-            f"Cannot use the atlas {str(file)!r}: {error.strerror}. Check the path."
-        ) from error

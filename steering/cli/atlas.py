@@ -1,29 +1,24 @@
 """The commands `steer atlas …`: build an atlas, score its features, label them."""
 
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from steering.cli import options as flag
-from steering.cli.report import reporting, say_note
+from steering.cli.atlas_label import label
+from steering.cli.report import bars, reporting, say_note
 from steering.errors import AtlasError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from steering.atlas.labels import Label
-    from steering.atlas.store import Atlas
-    from steering.features import FeatureFacts
     from steering.session import Session
 
 atlas_app = typer.Typer(
     no_args_is_help=True, help="What is known of every feature of an SAE, in one file."
 )
+
+atlas_app.command()(label)
 
 Text = Annotated[
     str,
@@ -40,39 +35,9 @@ Tokens = Annotated[
 Split = Annotated[str, typer.Option("--split", help="Of a dataset.")]
 Column = Annotated[str, typer.Option("--column", help="Of a dataset or a .jsonl file.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on.")]
-From = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--from",
-        help="Labels to take in: a .jsonl or .jsonl.gz file, a folder of Neuronpedia's "
-        "batch-N.jsonl.gz, or an address. Repeatable.",
-    ),
-]
-Truth = Annotated[bool, typer.Option("--truth", help="From the features file beside the SAE.")]
-Evidence = Annotated[
-    bool, typer.Option("--evidence", help="From the tokens that features fire on and promote.")
-]
-EndpointAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--endpoint",
-        help="Have another model explain features and test its words: an OpenAI-compatible "
-        "address up to /v1.",
-    ),
-]
-Explainer = Annotated[str | None, typer.Option("--explainer", help="The model behind --endpoint.")]
-Key = Annotated[
-    str | None, typer.Option("--key", envvar="OPENAI_API_KEY", help="For --endpoint, if it asks.")
-]
-Most = Annotated[
-    int | None,
-    typer.Option("--limit", min=1, help="Explain so many features, those that fire most first."),
-]
 EmbeddingModel = Annotated[
     str | None, typer.Option("--embedding", help="A sentence-transformers model.")
 ]
-OwnFeature = Annotated[int | None, typer.Argument(help="The feature to label yourself.")]
-OwnLabel = Annotated[str | None, typer.Argument(help="Your label; an empty one takes yours away.")]
 
 
 @atlas_app.command()
@@ -103,14 +68,14 @@ def build(
         from steering.atlas.build import build as build_atlases
 
         paths = _paths(session, atlas)
-        with _bars() as report:
+        with bars() as report:
             build_atlases(session.model, paths, source, BuildOptions(wanted, restart), report)
         for path in paths:
             typer.echo(str(path))
 
 
 def _paths(session: "Session", asked: Path | None) -> dict[Path, Any]:
-    from steering.atlas.store import atlas_path
+    from steering.atlas.places import atlas_path
 
     if asked is not None and len(session.saes) > 1:
         raise AtlasError(
@@ -139,27 +104,6 @@ def count_of(text: str | None) -> int | None:
     return count
 
 
-@contextmanager
-def _bars() -> Iterator["Callable[[str, int, int | None], None]"]:
-    """A bar on standard error for each thing that is done, one after the other."""
-    from tqdm import tqdm
-
-    bars: dict[str, tqdm] = {}
-
-    def report(what: str, done: int, total: int | None) -> None:
-        if what not in bars:
-            for bar in bars.values():
-                bar.close()
-            bars[what] = tqdm(desc=what, total=total, unit_scale=True, file=sys.stderr)
-        bars[what].update(done - bars[what].n)
-
-    try:
-        yield report
-    finally:
-        for bar in bars.values():
-            bar.close()
-
-
 @atlas_app.command()
 def score(
     atlas: flag.AtlasFile = None,
@@ -171,15 +115,13 @@ def score(
 ) -> None:
     """Measure which features really move what the model writes; run it again to go on."""
     with reporting():
-        from steering.cli.atlas_files import atlas_of, only_sae, open_session
-        from steering.cli.load import Place
+        from steering.cli.atlas_files import atlas_of, open_pair
 
-        session = open_session(Place(model, tuple(sae or ()), device, dtype))
-        _, own = only_sae(session)
+        session, own = open_pair(model, sae, device, dtype)
         from steering.atlas import score as scoring
 
         total = 0
-        with atlas_of(atlas, own) as opened, _bars() as report:
+        with atlas_of(atlas, own) as opened, bars() as report:
             for step in scoring.score(opened, session.model, own, restart=restart):
                 if not total:
                     say_note(f"{step.total:,} features, about {_spoken(step.seconds_left)}.")
@@ -230,98 +172,3 @@ def embed(
         with open_atlas(atlas, Place(saes=tuple(sae or ()))) as opened:
             count = meaning.embed_labels(opened, meaning.sentence_encoder(name), name)
         typer.echo(f"{count:,} labels embedded by {name}.")
-
-
-@atlas_app.command()
-def label(
-    feature: OwnFeature = None,
-    text: OwnLabel = None,
-    from_: From = None,
-    truth: Truth = False,
-    evidence: Evidence = False,
-    endpoint: EndpointAddress = None,
-    explainer: Explainer = None,
-    key: Key = None,
-    limit: Most = None,
-    atlas: flag.AtlasFile = None,
-    sae: flag.Saes = None,
-) -> None:
-    """Label a feature yourself, or take in the labels of others; yours are never overwritten."""
-    with reporting():
-        by_hand = feature is not None and text is not None
-        asked = by_hand or from_ or truth or evidence or endpoint
-        if not asked or (feature is None) != (text is None):
-            raise AtlasError(
-                "There is nothing to label. Write a feature and your label for it, or give "
-                "--from FILE, --truth, --evidence or --endpoint."
-            )
-        if (endpoint is None) != (explainer is None):
-            raise AtlasError("--endpoint and --explainer go together. Give both.")
-        from steering.atlas.labels import add_labels, set_label
-
-        opened, facts = _to_label(atlas, tuple(sae or ()), truth=truth)
-        with opened:
-            if feature is not None and text is not None:
-                set_label(opened, feature, text)
-                typer.echo(f"{feature}: {' '.join(text.split()) or 'no label of yours'}")
-            for name, given in _given(opened, from_ or [], facts, evidence=evidence):
-                typer.echo(f"{name}: {add_labels(opened, given)}")
-            if endpoint is not None and explainer is not None:
-                typer.echo(_explain(opened, endpoint, explainer, key, limit))
-
-
-def _explain(
-    atlas: "Atlas", address: str, explainer: str, key: str | None, limit: int | None
-) -> str:
-    """Explain features one by one, each kept as soon as it is told."""
-    from steering.atlas import explain as explaining
-    from steering.atlas.endpoint import Endpoint
-    from steering.atlas.labels import add_labels
-
-    answerer, kept = Endpoint(address, explainer, key), 0
-    features = explaining.waiting_features(atlas, limit)
-    with _bars() as report:
-        for told in explaining.explain(atlas, answerer, features):
-            if told.label is not None:
-                kept += add_labels(atlas, [told.label]).kept
-            report("explanations", told.done, told.total)
-    return f"{explaining.source_of(answerer)}: {kept:,} labels kept"
-
-
-def _to_label(
-    path: Path | None, saes: tuple[str, ...], *, truth: bool
-) -> "tuple[Atlas, dict[int, FeatureFacts]]":
-    """The atlas, begun where there is none yet, and the ground truth if that is wanted.
-
-    A given file says itself whose it is, so that the SAE need not be loaded.
-    """
-    from steering.atlas.store import Atlas, atlas_path
-
-    if path is not None and path.is_file() and not (saes or truth):
-        return Atlas.open(path), {}
-    from steering.cli.atlas_files import load_sae
-    from steering.cli.load import Place
-    from steering.features import FEATURES_FILE
-
-    own = load_sae(Place(saes=saes))
-    if truth and not own.facts:
-        raise AtlasError(
-            f"There is no {FEATURES_FILE} beside SAE {own.name!r}, so there is no ground truth. "
-            "Leave --truth out."
-        )
-    return Atlas.create(path or atlas_path(own), own), own.facts if truth else {}
-
-
-def _given(
-    atlas: "Atlas", files: list[str], facts: "dict[int, FeatureFacts]", *, evidence: bool
-) -> "Iterator[tuple[str, Iterable[Label]]]":
-    from steering.atlas.evidence import evidence_labels
-    from steering.atlas.label_files import read_labels
-    from steering.atlas.labels import EVIDENCE, TRUTH, truth_labels
-
-    for file in files:
-        yield file, read_labels(file, neuronpedia_id=atlas.about.neuronpedia_id)
-    if facts:
-        yield TRUTH, truth_labels(facts)
-    if evidence:
-        yield EVIDENCE, list(evidence_labels(atlas))

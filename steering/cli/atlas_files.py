@@ -1,5 +1,6 @@
 """Which atlas and which SAE the flags of `steer atlas` and `steer features` mean."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 def open_session(place: Place) -> "Session":
     """Load the model and its SAEs."""
     return load_session(choose_source(place), place)
+
+
+def open_pair(
+    model: str | None, saes: Sequence[str] | None, device: str | None, dtype: str | None
+) -> "tuple[Session, Sae]":
+    """Load the model and its one SAE, as the flags say.
+
+    Raises:
+        AliasError: Several SAEs are given.
+    """
+    session = open_session(Place(model, tuple(saes or ()), device, dtype))
+    if len(session.saes) != 1:
+        given = ", ".join(session.saes)
+        raise AliasError(f"Several SAEs are given ({given}), and this is about one. Give one.")
+    return session, next(iter(session.saes.values()))
 
 
 def load_sae(place: Place) -> "Sae":
@@ -37,25 +53,14 @@ def load_sae(place: Place) -> "Sae":
         return Sae.load(parse_sae(place.saes[0]).source if place.saes else BUNDLE / "sae")
 
 
-def only_sae(session: "Session") -> "tuple[str, Sae]":
-    """The one SAE of a session, with its alias.
-
-    Raises:
-        AliasError: Several are loaded.
-    """
-    if len(session.saes) != 1:
-        names = ", ".join(session.saes)
-        raise AliasError(f"Several SAEs are given ({names}), and this is about one. Give one.")
-    return next(iter(session.saes.items()))
-
-
 def open_atlas(path: Path | None, place: Place) -> "Atlas":
     """The atlas at a path, or the one of the SAE that the flags name.
 
     Raises:
         AtlasError: There is none, or it cannot be read.
     """
-    from steering.atlas.store import Atlas, atlas_path, bundled_atlas
+    from steering.atlas.places import atlas_path, bundled_atlas
+    from steering.atlas.store import Atlas
 
     # A file says itself whose it is, so that the SAE need not be loaded.
     known = path or (None if place.saes else bundled_atlas())
@@ -71,6 +76,20 @@ def atlas_of(path: Path | None, sae: "Sae") -> "Atlas":
     Raises:
         AtlasError: There is none, it cannot be read, or it is another SAE's.
     """
-    from steering.atlas.store import Atlas, atlas_path
+    from steering.atlas.places import atlas_path
+    from steering.atlas.store import Atlas
 
     return Atlas.open(path or atlas_path(sae), sae)
+
+
+def names_of(sae: "Sae", path: Path | None) -> dict[int, str]:
+    """The labels of an SAE's features, where it has an atlas."""
+    from steering.atlas.labels import shown_labels
+    from steering.atlas.places import find_atlas
+    from steering.atlas.store import Atlas
+
+    opened = find_atlas(sae) if path is None else Atlas.open(path, sae)
+    if opened is None:
+        return {feature: facts.label for feature, facts in sae.facts.items() if facts.label}
+    with opened:
+        return {feature: label.text for feature, label in shown_labels(opened).items()}

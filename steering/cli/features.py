@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from steering.cli import options as flag
-from steering.cli.report import dump_json, reporting
+from steering.cli.atlas_files import names_of
+from steering.cli.feature_texts import active, contrast
+from steering.cli.report import dump_json, reporting, say
 from steering.errors import AtlasError
 
 if TYPE_CHECKING:
@@ -15,18 +17,18 @@ if TYPE_CHECKING:
     from steering.atlas.geometry import Ring
     from steering.atlas.search import Found
     from steering.atlas.store import Atlas
-    from steering.models import EncodedPrompt, LanguageModel
     from steering.sae import Sae
 
 features_app = typer.Typer(
     no_args_is_help=True, help="Find features by words, tokens, texts and neighbours."
 )
 
+features_app.command()(active)
+features_app.command()(contrast)
+
 Words = Annotated[str, typer.Argument(help="Words of a label, or tokens.")]
 Phrase = Annotated[str, typer.Argument(help="What the text should be about.")]
 Feature = Annotated[int, typer.Argument(help="A feature's number.")]
-Text = Annotated[str, typer.Argument(help="A text.")]
-OtherText = Annotated[str, typer.Argument(help="Another text.")]
 By = Annotated[
     Literal["label", "tokens", "meaning"],
     typer.Option(
@@ -35,15 +37,6 @@ By = Annotated[
         "`steer atlas embed`).",
     ),
 ]
-Rank = Annotated[
-    Literal["activation", "attribution"],
-    typer.Option("--by", help="What it has of a feature, or what the feature does there."),
-]
-Target = Annotated[
-    str | None,
-    typer.Option("--target", help="The next word that attribution is about; else the likeliest."),
-]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
 Radius = Annotated[
     list[float] | None,
     typer.Option("--radius", help="Where a ring ends, as cosine distance. Repeatable."),
@@ -55,7 +48,7 @@ Examples = Annotated[int, typer.Option("--examples", min=0, help="How many of th
 def search(
     words: Words,
     by: By = "label",
-    limit: Limit = 20,
+    limit: flag.Limit = 20,
     atlas: flag.AtlasFile = None,
     sae: flag.Saes = None,
     json: flag.Json = False,
@@ -72,7 +65,7 @@ def search(
             return
         for each in found:
             badge = f"  [{each.steerability}]" if each.steerability else ""
-            _say(f"{each.feature}\t{each.label or each.why}{badge}")
+            say(f"{each.feature}\t{each.label or each.why}{badge}")
         if not found:
             typer.echo(f"No feature is found by {words!r}.", err=True)
 
@@ -114,9 +107,9 @@ def show(
             typer.echo(dump_json({**card.to_dict(), "examples": [asdict(e) for e in best]}))
             return
         for line in _card_lines(card, neuronpedia):
-            _say(line)
+            say(line)
         for each in best:
-            _say(_example_line(each))
+            say(_example_line(each))
 
 
 def _card_lines(card: "Card", neuronpedia: str | None) -> list[str]:
@@ -157,7 +150,7 @@ def _example_line(example: "Example") -> str:
 def near(
     feature: Feature,
     radius: Radius = None,
-    limit: Limit = 50,
+    limit: flag.Limit = 50,
     atlas: flag.AtlasFile = None,
     sae: flag.Saes = None,
     json: flag.Json = False,
@@ -174,26 +167,15 @@ def near(
         found = geometry.nearest(geometry.unit_rows(own), feature, limit)
         # Without radii of their own the rings end behind the last neighbour.
         radii = tuple(radius) if radius else (*geometry.RADII, 2.0)
-        names, closeness = _names(own, atlas), _closeness(own, atlas, feature)
+        names, closeness = names_of(own, atlas), _closeness(own, atlas, feature)
         _say_rings(geometry.rings(found, radii), names, closeness, json=json)
-
-
-def _names(sae: "Sae", path: Path | None) -> dict[int, str]:
-    """The labels of an SAE's features, where it has an atlas."""
-    from steering.atlas.labels import shown_labels
-    from steering.atlas.store import Atlas, find_atlas
-
-    opened = find_atlas(sae) if path is None else Atlas.open(path, sae)
-    if opened is None:
-        return {feature: facts.label for feature, facts in sae.facts.items() if facts.label}
-    with opened:
-        return {feature: label.text for feature, label in shown_labels(opened).items()}
 
 
 def _closeness(sae: "Sae", path: Path | None, feature: int) -> dict[int, float]:
     """How much others fire on the same tokens, where the SAE has an atlas."""
     from steering.atlas.cards import partners
-    from steering.atlas.store import Atlas, find_atlas
+    from steering.atlas.places import find_atlas
+    from steering.atlas.store import Atlas
 
     opened = find_atlas(sae) if path is None else Atlas.open(path, sae)
     if opened is None:
@@ -226,100 +208,17 @@ def _say_rings(
         return
     for ring in rings:
         if ring.neighbours:
-            _say(f"within {ring.outer:g}:")
+            say(f"within {ring.outer:g}:")
         for each in ring.neighbours:
             beside = closeness.get(each.feature)
             fires = f", fires together {beside:.2f}" if beside is not None else ""
-            _say(f"{each.feature}\t{each.cosine:.3f}{fires}\t{names.get(each.feature, '')}")
-
-
-@features_app.command()
-def active(
-    text: Text,
-    by: Rank = "activation",
-    target: Target = None,
-    limit: Limit = 20,
-    atlas: flag.AtlasFile = None,
-    model: flag.Model = None,
-    sae: flag.Saes = None,
-    device: flag.Device = None,
-    dtype: flag.Dtype = None,
-    json: flag.Json = False,
-) -> None:
-    """List the features that fire on a text."""
-    with reporting():
-        from steering.cli.atlas_files import only_sae, open_session
-        from steering.cli.load import Place
-
-        session = open_session(Place(model, tuple(sae or ()), device, dtype))
-        _, own = only_sae(session)
-        from steering.atlas.firing import active as find
-
-        found = find(
-            session.model, own, _encoded(session.model, own, text), target=target, limit=limit
-        )
-        names = _names(own, atlas)
-        ranked = found.by_activation if by == "activation" else found.by_attribution
-        if json:
-            features = [{**e.to_dict(), "label": names.get(e.feature)} for e in ranked]
-            typer.echo(dump_json({"target": found.target, "features": features}))
-            return
-        for each in ranked:
-            _say(
-                f"{each.feature}\t{each.activation:.4g} on {each.token!r}\t"
-                f"{each.attribution:+.3f} nats for {found.target!r}\t{names.get(each.feature, '')}"
-            )
-
-
-def _encoded(model: "LanguageModel", sae: "Sae", text: str) -> "EncodedPrompt":
-    return model.encode(text, prepend_bos=sae.prepend_bos, room=0)
-
-
-@features_app.command()
-def contrast(
-    text_a: Text,
-    text_b: OtherText,
-    limit: Limit = 20,
-    atlas: flag.AtlasFile = None,
-    model: flag.Model = None,
-    sae: flag.Saes = None,
-    device: flag.Device = None,
-    dtype: flag.Dtype = None,
-    json: flag.Json = False,
-) -> None:
-    """List the features whose activation differs most between two texts."""
-    with reporting():
-        from steering.cli.atlas_files import only_sae, open_session
-        from steering.cli.load import Place
-
-        session = open_session(Place(model, tuple(sae or ()), device, dtype))
-        _, own = only_sae(session)
-        from steering.atlas.firing import contrast as find
-
-        texts = (_encoded(session.model, own, text) for text in (text_a, text_b))
-        found = find(session.model, own, *texts, limit=limit)
-        names = _names(own, atlas)
-        sides: dict[str, Any] = {"a": found.first, "b": found.second}
-        if json:
-            plain = {
-                side: [{**e.to_dict(), "label": names.get(e.feature)} for e in each]
-                for side, each in sides.items()
-            }
-            typer.echo(dump_json(plain))
-            return
-        for side, each in sides.items():
-            _say(f"more in {side.upper()}:")
-            for one in each:
-                _say(
-                    f"{one.feature}\t{one.first:.4g} against {one.second:.4g}\t"
-                    f"{names.get(one.feature, '')}"
-                )
+            say(f"{each.feature}\t{each.cosine:.3f}{fires}\t{names.get(each.feature, '')}")
 
 
 @features_app.command()
 def suggest(
     phrase: Phrase,
-    limit: Limit = 5,
+    limit: flag.Limit = 5,
     atlas: flag.AtlasFile = None,
     sae: flag.Saes = None,
     json: flag.Json = False,
@@ -338,14 +237,8 @@ def suggest(
             return
         for each in found:
             edit = each.intervention
-            _say(f"-f {edit.feature}={edit.strength:g}\t{each.found.label or each.found.why}")
+            say(f"-f {edit.feature}={edit.strength:g}\t{each.found.label or each.found.why}")
         if not found:
             raise AtlasError(
                 f"No feature is found for {phrase!r}. Label features first: steer atlas label."
             )
-
-
-def _say(line: str) -> None:
-    from steering.cli.terminal import visible
-
-    typer.echo(visible(line))

@@ -139,6 +139,8 @@ AtlasFile = Annotated[
     Path | None,
     typer.Option("--atlas", help="The atlas file; the SAE's own place if left out."),
 ]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
+
 Claims = Annotated[
     list[str] | None,
     typer.Option("--claim", help="Only this claim, by its name; repeatable."),

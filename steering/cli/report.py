@@ -6,7 +6,7 @@
 import json as json_module
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,13 @@ def _print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def say(line: str) -> None:
+    """One line on standard output, in which nothing commands the terminal."""
+    from steering.cli.terminal import visible
+
+    typer.echo(visible(line))
+
+
 def say_error(message: str) -> None:
     """One message on standard error, red in a terminal."""
     from steering.cli.terminal import visible
@@ -63,6 +70,27 @@ def say_note(note: str) -> None:
     from steering.cli.terminal import visible
 
     typer.secho(visible(note), dim=True, err=True)
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar on standard error for each thing that is done, one after the other."""
+    from tqdm import tqdm
+
+    bars: dict[str, tqdm] = {}
+
+    def report(what: str, done: int, total: int | None) -> None:
+        if what not in bars:
+            for bar in bars.values():
+                bar.close()
+            bars[what] = tqdm(desc=what, total=total, unit_scale=True, file=sys.stderr)
+        bars[what].update(done - bars[what].n)
+
+    try:
+        yield report
+    finally:
+        for bar in bars.values():
+            bar.close()
 
 
 def dump_json(data: Any) -> str:

@@ -10,12 +10,12 @@ from tests.atlas import made
 def session(tmp_path, monkeypatch):
     from steering.session import Session
 
-    monkeypatch.setattr("steering.atlas.store.user_folder", lambda: tmp_path / "own")
+    monkeypatch.setattr("steering.atlas.places.user_folder", lambda: tmp_path / "own")
     return Session(made.model(), {"sae": tiny.sae()})
 
 
 def test_a_maximum_comes_from_the_atlas_before_it_is_estimated(session, tmp_path):
-    from steering.atlas.store import atlas_path
+    from steering.atlas.places import atlas_path
 
     assert session.atlas() is None
     sae = session.saes["sae"]
@@ -31,7 +31,8 @@ def test_a_maximum_comes_from_the_atlas_before_it_is_estimated(session, tmp_path
 
 def test_search_finds_what_the_atlas_names(session):
     from steering.atlas.labels import set_label
-    from steering.atlas.store import Atlas, atlas_path
+    from steering.atlas.places import atlas_path
+    from steering.atlas.store import Atlas
 
     assert session.search("bridge") == []
     with Atlas.create(atlas_path(session.saes["sae"]), session.saes["sae"]) as atlas:

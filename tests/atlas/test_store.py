@@ -134,36 +134,6 @@ def test_a_transaction_is_kept_wholly_or_not_at_all(tmp_path):
     assert Atlas.open(tmp_path / "a.sqlite").rows("SELECT * FROM scores") == [(1, 0.5)]
 
 
-def test_the_atlas_beside_an_sae_is_found_and_a_persons_own_goes_first(tmp_path, monkeypatch):
-    from steering.atlas import store
-    from steering.sae import Sae
-
-    monkeypatch.setattr(store, "user_folder", lambda: tmp_path / "own")
-    sae = Sae.load(tiny.tiny_sae_folder(tmp_path / "sae"))
-    assert store.find_atlas(sae) is None
-    beside = tmp_path / "sae" / store.ATLAS_FILE
-    own = tmp_path / "own" / f"{sae.fingerprint}.sqlite"
-    assert store.atlas_path(sae) == own
-    for path in (beside, own):
-        store.Atlas.create(path, sae).close()
-        found = store.find_atlas(sae)
-        assert found is not None
-        assert found.path == path
-
-
-def test_the_bundled_atlas_is_found_without_its_sae(tmp_path, monkeypatch):
-    from steering.atlas import store
-
-    monkeypatch.setattr(store, "BUNDLE", tmp_path)
-    monkeypatch.setattr(store, "user_folder", lambda: tmp_path / "own")
-    assert store.bundled_atlas() is None
-    beside = tmp_path / "sae" / store.ATLAS_FILE
-    sae = created(beside)
-    assert store.bundled_atlas() == beside
-    created(tmp_path / "own" / f"{sae.fingerprint}.sqlite")
-    assert store.bundled_atlas() == tmp_path / "own" / f"{sae.fingerprint}.sqlite"
-
-
 def test_reading_an_atlas_loads_neither_torch_nor_the_models_library():
     import subprocess
     import sys

@@ -1,0 +1,47 @@
+"""Where atlases lie: beside an SAE that comes with one, or in a person's own folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steering.atlas.store import Atlas
+from steering.bundle import BUNDLE
+
+if TYPE_CHECKING:
+    from steering.sae import Sae
+
+ATLAS_FILE = "atlas.sqlite"
+"""Beside an SAE that comes with one."""
+
+
+def user_folder() -> Path:
+    """A person's own atlases, in the platform's data folder."""
+    import platformdirs
+
+    return platformdirs.user_data_path("steering-playground") / "atlases"
+
+
+def atlas_path(sae: "Sae") -> Path:
+    """Where the atlas of an SAE lies: beside it where it came with one, else a person's own."""
+    own = user_folder() / f"{sae.fingerprint}.sqlite"
+    beside = sae.folder / ATLAS_FILE if sae.folder is not None else None
+    return beside if beside is not None and beside.is_file() and not own.is_file() else own
+
+
+def bundled_atlas() -> Path | None:
+    """The atlas that the bundled SAE comes with, unless a person has one of their own."""
+    beside = BUNDLE / "sae" / ATLAS_FILE
+    if not beside.is_file():
+        return None
+    with Atlas.open(beside) as atlas:
+        own = user_folder() / f"{atlas.about.fingerprint}.sqlite"
+    return own if own.is_file() else beside
+
+
+def find_atlas(sae: "Sae") -> Atlas | None:
+    """The atlas of an SAE where it lies by default, None where there is none.
+
+    Raises:
+        AtlasError: There is one that cannot be read.
+    """
+    path = atlas_path(sae)
+    return Atlas.open(path, sae) if path.is_file() else None
