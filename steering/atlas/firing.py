@@ -2,8 +2,8 @@
 
 The tokens that count are those that generation would steer. Activation says what a text has of a
 feature; attribution says what it does there: activation times the gradient of the next token's
-log-probability along the feature's direction. The study found the first a poor guide to the second
-(Templeton et al. 2024).
+logit, over the mean of all logits, along the feature's direction. The study found the first a poor
+guide to the second (Templeton et al. 2024).
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,9 @@ class Active:
     mean: float
     """Over the counted tokens."""
     attribution: float
-    """What the feature adds to the log-probability of the next token, to first order, in nats."""
+    """What the feature adds to the next token's logit over the mean logit, to first order.
+
+    Not its log-probability, which hardly moves where the model is sure."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -104,7 +106,7 @@ def active(
     chosen: list[int] = []
 
     def measure(logits: Float[Tensor, "pos vocab"]) -> Float[Tensor, ""]:
-        last = logits[-1].log_softmax(-1)
+        last = logits[-1] - logits[-1].mean()
         chosen.append(int(last.argmax()) if wanted is None else wanted)
         return last[chosen[-1]]
 

@@ -36,6 +36,71 @@ BEST = "ORDER BY kind, score IS NULL, score DESC, id"
 """The order of one feature's labels."""
 
 
+COMMON = frozenset(
+    [
+        "a",
+        "about",
+        "all",
+        "an",
+        "and",
+        "any",
+        "are",
+        "as",
+        "at",
+        "be",
+        "but",
+        "by",
+        "can",
+        "do",
+        "for",
+        "from",
+        "has",
+        "have",
+        "how",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "me",
+        "more",
+        "my",
+        "no",
+        "not",
+        "of",
+        "on",
+        "or",
+        "our",
+        "some",
+        "something",
+        "talk",
+        "tell",
+        "that",
+        "the",
+        "their",
+        "them",
+        "there",
+        "they",
+        "this",
+        "to",
+        "us",
+        "was",
+        "we",
+        "were",
+        "what",
+        "when",
+        "which",
+        "who",
+        "will",
+        "with",
+        "write",
+        "you",
+        "your",
+    ]
+)
+"""Words that say nothing about what a text is about."""
+
+
 @dataclass(frozen=True)
 class Label:
     """One label of a feature."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from steering.atlas.geometry import unit_rows
-from steering.atlas.labels import shown_labels
+from steering.atlas.labels import COMMON, shown_labels
 from steering.atlas.layout import clusters, lay_out
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
@@ -19,6 +19,7 @@ from steering.sae import Sae
 
 MOST_CLUSTERS = 200
 NAME_WORDS = 3
+_OF_EVIDENCE = frozenset({"fires", "promotes", "nothing", "readable"})
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,11 @@ def cluster_names(texts: Mapping[int, Sequence[str]]) -> dict[int, str]:
 def _words(texts: Sequence[str]) -> list[str]:
     """The words of each label, once for each label."""
     return [
-        word for text in texts for word in sorted(set(re.findall(r"[^\W\d_]{3,}", text.casefold())))
+        word
+        for text in texts
+        for word in sorted(
+            set(re.findall(r"[^\W\d_]{3,}", text.casefold())) - COMMON - _OF_EVIDENCE
+        )
     ]
 
 

@@ -90,8 +90,8 @@ def _write_examples(
     for feature in range(tally.d_sae):
         if tally.fired[feature]:
             db.many("INSERT INTO examples VALUES (?, ?, ?)", _packed(tally, feature))
-        if feature % 1024 == 0:
-            report("examples", feature, tally.d_sae)
+        if (feature + 1) % 1024 == 0 or feature + 1 == tally.d_sae:
+            report("examples", feature + 1, tally.d_sae)
 
 
 def _packed(tally: Tally, feature: int) -> Iterator[tuple[int, int, bytes]]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from steering.atlas.cards import Steerability, steerability
-from steering.atlas.labels import shown_labels, words_of
+from steering.atlas.labels import Kind, shown_labels, words_of
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
 
@@ -66,7 +66,7 @@ def _by_stem_then_beginning(atlas: Atlas, words: Sequence[str], limit: int) -> d
             rows = atlas.rows(
                 f"SELECT labels.feature, labels.text FROM (SELECT rowid, rank FROM {table} "
                 f"WHERE {table} MATCH ? ORDER BY rank LIMIT ?) hit JOIN labels "
-                "ON labels.id = hit.rowid ORDER BY hit.rank, kind, score DESC",
+                f"ON labels.id = hit.rowid ORDER BY kind = {Kind.EVIDENCE:d}, hit.rank, kind",
                 (query, limit * 4),
             )
             for feature, text in rows:
@@ -103,16 +103,19 @@ def edit_distance(one: str, other: str) -> int:
 
 
 def search_promoted(atlas: Atlas, words: str, limit: int = 20) -> list[Found]:
-    """Features whose direction promotes a token that is, or else begins with, one of the words.
+    """Features whose direction promotes a token that is, begins with, or has inside, what is asked.
 
-    Ranked by the logit that the direction gives the token, added up over the words.
+    Asked are all the words as one token where there is such a token, else each of them. Ranked by
+    how many are promoted, then by the logits that the direction gives them.
 
     Raises:
         AtlasError: There is no word in the request.
     """
-    asked = [word.casefold() for word in words.split()]
-    if not asked:
+    several = words.casefold().split()
+    if not several:
         raise AtlasError("There is no token to search for. Write at least one.")
+    whole = " ".join(several)
+    asked = [whole] if _tokens_of(atlas, whole) else several
     gains: dict[int, float] = {}
     texts: dict[int, list[str]] = {}
     for word in asked:
@@ -126,17 +129,31 @@ def search_promoted(atlas: Atlas, words: str, limit: int = 20) -> list[Found]:
 
 
 def _promoting(atlas: Atlas, word: str) -> list[tuple[int, float, str]]:
-    exact = atlas.rows("SELECT token FROM vocabulary WHERE word = ? AND NOT special", (word,))
-    tokens = exact or atlas.rows(
-        "SELECT token FROM vocabulary WHERE word >= ? AND word < ? AND NOT special",
-        (word, word + "\U0010ffff"),
-    )
+    tokens = _tokens_of(atlas, word)
     marks = ",".join("?" * len(tokens))
     return atlas.rows(
         f"SELECT feature, max(gain), word FROM promoted JOIN vocabulary USING (token) "
         f"WHERE token IN ({marks}) GROUP BY feature",
-        [token for (token,) in tokens],
+        tokens,
     )
+
+
+def _tokens_of(atlas: Atlas, word: str) -> list[int]:
+    """Promoted tokens that are a word, or else begin with it, or else have it inside."""
+    inside = word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    for condition, values in (
+        ("word = ?", (word,)),
+        ("word >= ? AND word < ?", (word, word + "\U0010ffff")),
+        (r"word LIKE ? ESCAPE '\'", (f"%{inside}%",)),
+    ):
+        rows = atlas.rows(
+            f"SELECT token FROM vocabulary WHERE NOT special AND {condition} "
+            "AND EXISTS (SELECT 1 FROM promoted WHERE promoted.token = vocabulary.token)",
+            values,
+        )
+        if rows:
+            return [token for (token,) in rows]
+    return []
 
 
 def described(atlas: Atlas, why: dict[int, str]) -> list[Found]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from steering.atlas.labels import COMMON, words_of
 from steering.atlas.search import Found, search, search_promoted
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
@@ -63,10 +64,11 @@ def suggest(
 
 
 def _ranked(atlas: Atlas, phrase: str) -> list[Found]:
-    """Features by how high they stand in several searches together."""
-    words = [word for word in phrase.split() if len(word) > 3]
-    lists = [search(atlas, phrase, _DEPTH), search_promoted(atlas, phrase, _DEPTH)]
-    lists += [search(atlas, word, _DEPTH) for word in words if len(words) > 1 and word.strip("?!.")]
+    """Features by how high they stand in searches for all the words, and for each."""
+    words = sorted(words_of(phrase) - COMMON) or sorted(words_of(phrase))
+    asked = [" ".join(words), *(words if len(words) > 1 else ())]
+    lists = [search(atlas, each, _DEPTH) for each in asked]
+    lists += [search_promoted(atlas, each, _DEPTH) for each in words]
     points: dict[int, float] = {}
     best: dict[int, Found] = {}
     for hits in lists:

@@ -53,7 +53,8 @@ def active(
         for each in ranked:
             say(
                 f"{each.feature}\t{each.activation:.4g} on {each.token!r}\t"
-                f"{each.attribution:+.3f} nats for {found.target!r}\t{names.get(each.feature, '')}"
+                f"{each.attribution:+.3f} logits for {found.target!r}\t"
+                f"{names.get(each.feature, '')}"
             )
 
 

@@ -195,7 +195,7 @@ def test_texts_are_read_against_each_other_and_for_what_they_do(built, folders, 
     effects = [each["attribution"] for each in by["attribution"]["features"]]
     assert effects == sorted(effects, reverse=True)
     plain = steer("features", "active", "the bridge is", "--target", " red", *place).stdout
-    assert "nats for" in plain
+    assert "logits for" in plain
     texts = ("the bridge is red", "we walk over the sea")
     found = json.loads(steer("features", "contrast", *texts, "--json", *place).stdout)
     assert found["a"][0]["difference"] > 0

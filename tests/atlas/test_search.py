@@ -113,7 +113,25 @@ def test_features_are_found_by_the_tokens_they_promote(tmp_path):
     assert {each.feature for each in search_promoted(atlas, "brid", limit=64)} == {
         each.feature for each in search_promoted(atlas, "bridge", limit=64)
     }
+    assert {each.feature for each in search_promoted(atlas, "ridg", limit=64)} == {
+        each.feature for each in search_promoted(atlas, "bridge", limit=64)
+    }
     assert search_promoted(atlas, "absent") == []
+    assert search_promoted(atlas, "100%_") == []
+
+
+def test_what_tokens_suggest_comes_behind_what_somebody_said(tmp_path):
+    from steering.atlas.labels import EVIDENCE, Label, add_labels
+    from steering.atlas.search import search
+    from steering.atlas.store import Atlas
+
+    atlas = Atlas.create(tmp_path / "a.sqlite", tiny.sae())
+    given = [
+        Label(3, "bridge", EVIDENCE, 1.0),
+        Label(4, "a long label that has a bridge in it somewhere", "file"),
+    ]
+    add_labels(atlas, given)
+    assert [each.feature for each in search(atlas, "bridge")] == [4, 3]
 
 
 @pytest.mark.parametrize(
