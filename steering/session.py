@@ -365,12 +365,12 @@ class Session:
         facts = sae.facts.get(feature)
         if facts is not None and facts.max_act > 0:
             return facts.max_act, "features file"
+        if not estimate:
+            return None
         atlas = self.atlas(alias)
         measured = known_max(atlas, feature) if atlas is not None else None
         if measured is not None:
             return measured, "atlas"
-        if not estimate:
-            return None
         calibration = self.calibration(sae)
         value, fired = calibration.estimate_max_act(sae, feature)
         return value, f"estimate: fired on {fired} of {calibration.tokens} calibration tokens"

@@ -1,6 +1,6 @@
 """Logarithmic bins: a histogram whose range need not be known, in memory that never grows.
 
-Eight equal steps in each octave from 2^-8 to 2^12; what lies outside counts in the last bin at that
+Eight equal steps in each octave from 2^-8 to 2^16; what lies outside counts in the last bin at that
 side. A quantile read off them is off by at most one step, an eighth of the value.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-LOWEST, HIGHEST, STEPS = -8, 12, 8
+LOWEST, HIGHEST, STEPS = -8, 16, 8
 COUNT = (HIGHEST - LOWEST) * STEPS
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)

@@ -9,7 +9,7 @@ from tests import tiny
 def test_bins_hold_what_lies_between_their_edges():
     from steering.atlas import bins
 
-    values = np.exp(np.random.default_rng(0).uniform(np.log(2**-8), np.log(2**12), 5000))
+    values = np.exp(np.random.default_rng(0).uniform(np.log(2**-8), np.log(2**16), 5000))
     at, edges = bins.bin_of(values), bins.edges()
     assert (edges[at] <= values).all()
     assert (values < edges[at + 1]).all()

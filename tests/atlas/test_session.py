@@ -27,6 +27,8 @@ def test_a_maximum_comes_from_the_atlas_before_it_is_estimated(session, tmp_path
     used = session.resolve(tiny.intervention(feature, strength=2.0))
     assert (used.max_act, used.max_act_source) == (max_act, "atlas")
     assert used.raw == pytest.approx(2 * max_act)
+    # A unit that needs no maximum asks for none: a damaged atlas would be in its way.
+    assert session.resolve(tiny.intervention(feature, strength=2.0, unit="raw")).max_act is None
 
 
 def test_search_finds_what_the_atlas_names(session):
