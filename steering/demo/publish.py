@@ -30,7 +30,7 @@ from steering.demo.tokens import render
 _LIBRARIES = ("torch", "transformers", "tokenizers", "sae-lens", "safetensors")
 _CALIBRATION = 120  # documents: some ten thousand tokens
 _NAMED = 5  # labelled features per target; gain finds candidates, only text shows which steer
-_EVALUATED = 50_000  # tokens that SAELens's evaluation reads
+_EVALUATED = 20_000  # tokens at least that SAELens's evaluation reads
 
 
 def write_bundle(recipe: Recipe, work: Path, out: Path) -> Path:

@@ -27,7 +27,7 @@ from steering.session import Session
 
 ON_TOPIC, GRAMMATICAL = 0.9, 0.9
 _UNEXPLAINED, _RECOVERED, _DEAD = 0.05, 0.95, 0.05
-_EVALUATED = 20_000  # tokens
+_EVALUATED = 5_000  # tokens at least
 _SAMPLING = Sampling(max_new_tokens=40, temperature=0.6, stop=("Human:", "Assistant:"))
 
 
