@@ -143,9 +143,8 @@ def map_(
     """Lay the live features out on a plane, in clusters named after their labels."""
     with reporting():
         from steering.cli.atlas_files import atlas_of, load_sae
-        from steering.cli.load import Place
 
-        own = load_sae(Place(saes=tuple(sae or ())))
+        own = load_sae(sae)
         from steering.atlas.map import make_map, map_points
 
         with atlas_of(atlas, own) as opened:
@@ -166,9 +165,8 @@ def embed(
     with reporting():
         from steering.atlas import meaning
         from steering.cli.atlas_files import open_atlas
-        from steering.cli.load import Place
 
         name = embedding or meaning.DEFAULT_MODEL
-        with open_atlas(atlas, Place(saes=tuple(sae or ()))) as opened:
+        with open_atlas(atlas, sae) as opened:
             count = meaning.embed_labels(opened, meaning.sentence_encoder(name), name)
         typer.echo(f"{count:,} labels embedded by {name}.")

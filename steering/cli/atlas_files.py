@@ -33,7 +33,7 @@ def open_pair(
     return session, next(iter(session.saes.values()))
 
 
-def load_sae(place: Place) -> "Sae":
+def load_sae(saes: Sequence[str] | None) -> "Sae":
     """Load the one SAE that is meant, without its model.
 
     Raises:
@@ -45,15 +45,15 @@ def load_sae(place: Place) -> "Sae":
     from steering.bundle import BUNDLE
     from steering.cli.parse import parse_sae
 
-    if len(place.saes) > 1:
-        raise AliasError(f"{len(place.saes)} SAEs are given, and this is about one. Give one.")
+    if saes and len(saes) > 1:
+        raise AliasError(f"{len(saes)} SAEs are given, and this is about one. Give one.")
     with redirect_stdout(sys.stderr):
         from steering.sae import Sae
 
-        return Sae.load(parse_sae(place.saes[0]).source if place.saes else BUNDLE / "sae")
+        return Sae.load(parse_sae(saes[0]).source if saes else BUNDLE / "sae")
 
 
-def open_atlas(path: Path | None, place: Place) -> "Atlas":
+def open_atlas(path: Path | None, saes: Sequence[str] | None) -> "Atlas":
     """The atlas at a path, or the one of the SAE that the flags name.
 
     Raises:
@@ -63,10 +63,10 @@ def open_atlas(path: Path | None, place: Place) -> "Atlas":
     from steering.atlas.store import Atlas
 
     # A file says itself whose it is, so that the SAE need not be loaded.
-    known = path or (None if place.saes else bundled_atlas())
+    known = path or (None if saes else bundled_atlas())
     if known is not None:
         return Atlas.open(known)
-    sae = load_sae(place)
+    sae = load_sae(saes)
     return Atlas.open(atlas_path(sae), sae)
 
 
@@ -82,13 +82,23 @@ def atlas_of(path: Path | None, sae: "Sae") -> "Atlas":
     return Atlas.open(path or atlas_path(sae), sae)
 
 
-def names_of(sae: "Sae", path: Path | None) -> dict[int, str]:
-    """The labels of an SAE's features, where it has an atlas."""
-    from steering.atlas.labels import shown_labels
+def atlas_if_any(path: Path | None, sae: "Sae") -> "Atlas | None":
+    """The atlas at a path, or the one of a loaded SAE where it has one.
+
+    Raises:
+        AtlasError: It cannot be read, or is another SAE's.
+    """
     from steering.atlas.places import find_atlas
     from steering.atlas.store import Atlas
 
-    opened = find_atlas(sae) if path is None else Atlas.open(path, sae)
+    return find_atlas(sae) if path is None else Atlas.open(path, sae)
+
+
+def names_of(sae: "Sae", path: Path | None) -> dict[int, str]:
+    """The labels of an SAE's features, where it has an atlas."""
+    from steering.atlas.labels import shown_labels
+
+    opened = atlas_if_any(path, sae)
     if opened is None:
         return {feature: facts.label for feature, facts in sae.facts.items() if facts.label}
     with opened:

@@ -115,10 +115,9 @@ def _to_label(
     if path is not None and path.is_file() and not (saes or truth):
         return Atlas.open(path), {}
     from steering.cli.atlas_files import load_sae
-    from steering.cli.load import Place
     from steering.features import FEATURES_FILE
 
-    own = load_sae(Place(saes=saes))
+    own = load_sae(saes)
     if truth and not own.facts:
         raise AtlasError(
             f"There is no {FEATURES_FILE} beside SAE {own.name!r}, so there is no ground truth. "

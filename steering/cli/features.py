@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from steering.cli import options as flag
-from steering.cli.atlas_files import names_of
+from steering.cli.atlas_files import atlas_if_any, load_sae, names_of, open_atlas
 from steering.cli.feature_texts import active, contrast
 from steering.cli.report import dump_json, reporting, say
 from steering.errors import AtlasError
@@ -55,10 +55,7 @@ def search(
 ) -> None:
     """Find features by the words of their labels, or by the tokens they promote."""
     with reporting():
-        from steering.cli.atlas_files import open_atlas
-        from steering.cli.load import Place
-
-        with open_atlas(atlas, Place(saes=tuple(sae or ()))) as opened:
+        with open_atlas(atlas, sae) as opened:
             found = _searched(opened, words, by, limit)
         if json:
             typer.echo(dump_json([each.to_dict() for each in found]))
@@ -92,10 +89,7 @@ def show(
 ) -> None:
     """Show what is known of a feature, with its best examples."""
     with reporting():
-        from steering.cli.atlas_files import open_atlas
-        from steering.cli.load import Place
-
-        with open_atlas(atlas, Place(saes=tuple(sae or ()))) as opened:
+        with open_atlas(atlas, sae) as opened:
             from steering.atlas import cards
 
             card = cards.show(opened, feature)
@@ -157,10 +151,7 @@ def near(
 ) -> None:
     """Walk the neighbourhood: the nearest decoder directions, in rings."""
     with reporting():
-        from steering.cli.atlas_files import load_sae
-        from steering.cli.load import Place
-
-        own = load_sae(Place(saes=tuple(sae or ())))
+        own = load_sae(sae)
         own.require(feature)
         from steering.atlas import geometry
 
@@ -174,10 +165,8 @@ def near(
 def _closeness(sae: "Sae", path: Path | None, feature: int) -> dict[int, float]:
     """How much others fire on the same tokens, where the SAE has an atlas."""
     from steering.atlas.cards import partners
-    from steering.atlas.places import find_atlas
-    from steering.atlas.store import Atlas
 
-    opened = find_atlas(sae) if path is None else Atlas.open(path, sae)
+    opened = atlas_if_any(path, sae)
     if opened is None:
         return {}
     with opened:
@@ -225,10 +214,7 @@ def suggest(
 ) -> None:
     """Suggest features for a phrase, with a strength to begin with."""
     with reporting():
-        from steering.cli.atlas_files import open_atlas
-        from steering.cli.load import Place
-
-        with open_atlas(atlas, Place(saes=tuple(sae or ()))) as opened:
+        with open_atlas(atlas, sae) as opened:
             from steering.atlas.suggest import suggest as find
 
             found = find(opened, phrase, limit=limit)

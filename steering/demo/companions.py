@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from steering.demo.claims.asked import UNRELATED, Question, SampledClaim, at_least, at_most
 from steering.demo.claims.causal import best_by_concept
-from steering.demo.claims.geometry import conflict_sides, labelled, measure_neighbourhood
+from steering.demo.claims.geometry import conflict_sides, labelled, neighbours
 from steering.demo.concepts import BRIDGE, Concept, by_name
 from steering.demo.tuning import tune
 from steering.interventions import Intervention
@@ -48,7 +48,7 @@ def companions(
     yield _too_much(bridge)
     (sae,) = session.saes.values()
     assert bridge[0].feature is not None, "the preset steers a feature"
-    near = measure_neighbourhood(sae, bridge[0].feature, seed=0).neighbours
+    near = neighbours(sae, bridge[0].feature)
     other = [each for each in near if each.label != BRIDGE and each.place != "elsewhere"]
     if other:
         concept = by_name()[other[0].label]

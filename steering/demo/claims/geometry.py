@@ -50,12 +50,10 @@ def labelled(sae: Sae) -> list[Labelled]:
 def measure_neighbourhood(sae: Sae, feature: int, *, seed: int) -> ClaimResult:
     """The features nearest to the bridge's, and whether nearness follows the tree."""
     started = time.perf_counter()
-    known = [each for each in labelled(sae) if each.feature != feature]
-    cosines = _cosines(sae, feature, known)
     bridge = by_name()[BRIDGE]
-    ranked = sorted(zip(known, cosines, strict=True), key=lambda pair: -pair[1])
-    nearest = [_neighbour(each, cosine, bridge) for each, cosine in ranked[:NEAREST]]
-    region = [each for each, _ in ranked[:NEAREST] if _place(each.concept) != "elsewhere"]
+    ranked = _ranked(sae, feature)
+    nearest = [_neighbour(each, cosine) for each, cosine in ranked[:NEAREST]]
+    region = [each for each in nearest if each.place != "elsewhere"]
     good = [(each, cosine) for each, cosine in ranked if each.f1 >= GOOD_F1]
     nearness = [-float(tree_distance(bridge, each.concept)) for each, _ in good]
     real, chance = _correlations([cosine for _, cosine in good], nearness, seed)
@@ -89,6 +87,18 @@ def measure_neighbourhood(sae: Sae, feature: int, *, seed: int) -> ClaimResult:
         neighbours=tuple(nearest),
         points=_map(sae, [each for each, _ in good]),
     )
+
+
+def neighbours(sae: Sae, feature: int) -> list[Neighbour]:
+    """The labelled features nearest to the bridge's, the nearest first."""
+    return [_neighbour(each, cosine) for each, cosine in _ranked(sae, feature)[:NEAREST]]
+
+
+def _ranked(sae: Sae, feature: int) -> list[tuple[Labelled, float]]:
+    """Every other labelled feature with its cosine, the nearest first."""
+    known = [each for each in labelled(sae) if each.feature != feature]
+    cosines = _cosines(sae, feature, known)
+    return sorted(zip(known, cosines, strict=True), key=lambda pair: -pair[1])
 
 
 def _correlations(cosines: list[float], nearness: list[float], seed: int) -> tuple[float, float]:
@@ -148,13 +158,13 @@ def _cosines(sae: Sae, feature: int, others: list[Labelled]) -> list[float]:
     return (rows[1:] @ rows[0]).tolist()
 
 
-def _neighbour(each: Labelled, cosine: float, bridge: Concept) -> Neighbour:
+def _neighbour(each: Labelled, cosine: float) -> Neighbour:
     return Neighbour(
         feature=each.feature,
         label=each.concept.name,
         place=_place(each.concept),
         cosine=cosine,
-        distance=tree_distance(bridge, each.concept),
+        distance=tree_distance(by_name()[BRIDGE], each.concept),
     )
 
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 
 from transformers import PreTrainedTokenizerFast
 
+from steering.demo.claims.asked import Bar, at_least, at_most
 from steering.demo.claims.results import ClaimResult, Outcome
 from steering.demo.claims.sampled import ask
 from steering.demo.concepts import Concept, by_name
@@ -26,7 +27,6 @@ from steering.requests import RowRequest
 from steering.session import Session
 
 ON_TOPIC, GRAMMATICAL = 0.9, 0.9
-_UNEXPLAINED, _RECOVERED, _DEAD = 0.05, 0.95, 0.05
 _EVALUATED = 5_000  # tokens at least
 _SAMPLING = Sampling(max_new_tokens=40, temperature=0.6, stop=("Human:", "Assistant:"))
 
@@ -90,18 +90,17 @@ def measure_sae_quality(session: Session, *, seed: int) -> ClaimResult:
         "of the million that the maxima were measured on",
         edits="",
         outcomes=(
-            _percentage("variance unexplained", found.unexplained, _UNEXPLAINED, at_most=True),
-            _percentage("loss recovered", found.ce_loss_score, _RECOVERED, at_most=False),
-            _percentage("dead latents", dead, _DEAD, at_most=True),
+            _percentage("variance unexplained", found.unexplained, at_most(5)),
+            _percentage("loss recovered", found.ce_loss_score, at_least(95)),
+            _percentage("dead latents", dead, at_most(5)),
             Outcome("latents that fire on a token", f"{found.l0:.1f}", "no bar", True),
         ),
         seconds=time.perf_counter() - started,
     )
 
 
-def _percentage(says: str, value: float, bar: float, *, at_most: bool) -> Outcome:
-    met = value <= bar if at_most else value >= bar
-    return Outcome(says, f"{value:.1%}", f"{'≤' if at_most else '≥'} {bar:.0%}", met)
+def _percentage(says: str, value: float, bar: Bar) -> Outcome:
+    return Outcome(says, f"{value:.1%}", str(bar), bar.met(value))
 
 
 def _outcome(says: str, rate: Rate, bar: float) -> Outcome:
