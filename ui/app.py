@@ -9,7 +9,7 @@ from ui import api
 from ui.host import Host
 from ui.layout import lay_out
 from ui.rack import converted
-from ui.wiring import exports, inspecting, opening, presets, rack, steering
+from ui.wiring import exports, exploring, inspecting, opening, presets, rack, steering
 
 
 def build_app(host: Host) -> gr.Blocks:
@@ -29,5 +29,6 @@ def build_app(host: Host) -> gr.Blocks:
         presets.wire(host, parts)
         steering.wire(page, host, parts)
         inspecting.wire(host, parts)
+        exploring.wire(host, parts)
         exports.wire(host, parts)
     return page

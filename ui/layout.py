@@ -12,6 +12,7 @@ from ui.form import CHAT, COMPLETION
 from ui.gallery import gallery_component
 from ui.panes import panes_component
 from ui.rack import feature_rack
+from ui.tabs.explore import Explore, explore_tab
 from ui.tabs.inspect import features_component, heatmap_component
 
 LOADING = {"kind": "loading", "text": "Starting …"}
@@ -75,6 +76,7 @@ class Layout:
     inspect: gr.Button
     heatmap: gr.HTML
     strongest: gr.HTML
+    explore: Explore
     exports: Exports
     made_on: gr.State
     turns: gr.State
@@ -114,6 +116,8 @@ def lay_out(convert: Callable[..., Any], *, writable: bool) -> Layout:
     with gr.Tabs(elem_id="tabs") as tabs:
         with gr.Tab("Steer", id="steer"):
             steer = _steer_tab()
+        with gr.Tab("Explore", id="explore") as tab:
+            explore = explore_tab(tab)
         with gr.Tab("Inspect", id="inspect"):
             inspect = _inspect_tab()
         with gr.Tab("Export", id="export") as tab:
@@ -121,6 +125,7 @@ def lay_out(convert: Callable[..., Any], *, writable: bool) -> Layout:
     return Layout(
         notice=notice,
         tabs=tabs,
+        explore=explore,
         exports=exports,
         made_on=gr.State(None),
         turns=gr.State([]),
