@@ -107,11 +107,7 @@ def strongest(
     Raises:
         PromptError: The text has no such position, or nothing is asked for.
     """
-    if not 0 <= position < len(text.ids):
-        raise PromptError(
-            f"Position {position} is not in the text, which has positions 0 to "
-            f"{len(text.ids) - 1}. Choose one of them."
-        )
+    require_position(text, position)
     if count < 1:
         raise PromptError(f"{count} features were asked for. Ask for at least 1.")
     # What comes behind a token changes nothing at it.
@@ -122,6 +118,19 @@ def strongest(
         for feature, act in _top(sae.encode(streams[sae][position]), count)
     ]
     return tuple(sorted(found, key=lambda firing: -firing.activation)[:count])
+
+
+def require_position(text: EncodedPrompt, position: int) -> None:
+    """Raise where a text has no such position.
+
+    Raises:
+        PromptError: It has not.
+    """
+    if not 0 <= position < len(text.ids):
+        raise PromptError(
+            f"Position {position} is not in the text, which has positions 0 to "
+            f"{len(text.ids) - 1}. Choose one of them."
+        )
 
 
 def _streams(

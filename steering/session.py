@@ -14,8 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering import reading
 from steering.atlas.cards import known_max
+from steering.atlas.known import describe
 from steering.atlas.labels import words_of
 from steering.atlas.places import find_atlas
+from steering.atlas.search import Found
 from steering.atlas.search import search as search_atlas
 from steering.atlas.store import Atlas
 from steering.bundle import BUNDLE
@@ -295,6 +297,17 @@ class Session:
             self._atlases[name] = found
         return self._atlases[name]
 
+    def describe(self, alias: str | None, features: Sequence[int]) -> list[Found]:
+        """Label, density, maximum and steerability of some features, as far as they are known.
+
+        Raises:
+            AliasError: Which SAE is meant is not clear.
+            AtlasError: There is an atlas that cannot be read.
+            FeatureError: The SAE has no such feature.
+        """
+        name = self._alias(alias)
+        return describe(self.saes[name], self.atlas(name), features)
+
     @property
     def prepend_bos(self) -> bool:
         """Whether prompts begin with BOS, as the SAEs were trained."""
@@ -334,7 +347,9 @@ class Session:
         facts: dict[str, Any] = {}
         if unit == "norm":
             facts["median_norm"] = self.calibration(sae or point).median_norm(sae)
-        known = self.max_act(intervention, alias, estimate=unit == "max_act")
+        # A unit that needs no maximum asks for none that is not at hand.
+        asked = self.max_act if unit == "max_act" else self._max_at_hand
+        known = asked(intervention, alias)
         if known is not None:
             facts["max_act"], facts["max_act_source"] = known
         raw = None
@@ -349,31 +364,51 @@ class Session:
             intervention=intervention, sae=alias, hook_name=point.name, raw=raw, **facts
         )
 
-    def max_act(
-        self, intervention: Intervention, alias: str | None, *, estimate: bool
+    def max_act(self, intervention: Intervention, alias: str | None) -> tuple[float, str]:
+        """The feature's maximum and where it comes from; estimated here where nobody knows it.
+
+        Raises:
+            AtlasError: The SAE's atlas cannot be read.
+            StrengthError: A plain direction has none.
+        """
+        known = self.known_max_act(intervention, alias)
+        if known is not None:
+            return known
+        if alias is None or intervention.feature is None:
+            raise StrengthError(
+                "A plain direction has no maximum. Use unit 'norm' or 'raw', or give max_act."
+            )
+        calibration = self.calibration(self.saes[alias])
+        value, fired = calibration.estimate_max_act(self.saes[alias], intervention.feature)
+        return value, f"estimate: fired on {fired} of {calibration.tokens} calibration tokens"
+
+    def known_max_act(
+        self, intervention: Intervention, alias: str | None
     ) -> tuple[float, str] | None:
-        """The feature's maximum and where it comes from: given, measured, or estimated here."""
+        """The maximum that was given or measured, and where it comes from; no text is run.
+
+        Raises:
+            AtlasError: The SAE's atlas cannot be read.
+        """
+        at_hand = self._max_at_hand(intervention, alias)
+        if at_hand is not None or alias is None or intervention.feature is None:
+            return at_hand
+        atlas = self.atlas(alias)
+        measured = known_max(atlas, intervention.feature) if atlas is not None else None
+        return None if measured is None else (measured, "atlas")
+
+    def _max_at_hand(
+        self, intervention: Intervention, alias: str | None
+    ) -> tuple[float, str] | None:
+        """The maximum that was given, or that came with the SAE: no file is opened."""
         if intervention.max_act is not None:
             return intervention.max_act, "given with the intervention"
         if alias is None or intervention.feature is None:
-            if estimate:
-                raise StrengthError(
-                    "A plain direction has no maximum. Use unit 'norm' or 'raw', or give max_act."
-                )
             return None
-        sae, feature = self.saes[alias], intervention.feature
-        facts = sae.facts.get(feature)
-        if facts is not None and facts.max_act > 0:
-            return facts.max_act, "features file"
-        if not estimate:
+        facts = self.saes[alias].facts.get(intervention.feature)
+        if facts is None or facts.max_act <= 0:
             return None
-        atlas = self.atlas(alias)
-        measured = known_max(atlas, feature) if atlas is not None else None
-        if measured is not None:
-            return measured, "atlas"
-        calibration = self.calibration(sae)
-        value, fired = calibration.estimate_max_act(sae, feature)
-        return value, f"estimate: fired on {fired} of {calibration.tokens} calibration tokens"
+        return facts.max_act, "features file"
 
     def convert(
         self, strength: float, unit: Unit, to: Unit, *, feature: int, sae: str | None = None

@@ -9,7 +9,7 @@ from ui import api
 from ui.host import Host
 from ui.layout import lay_out
 from ui.rack import converted
-from ui.wiring import exports, exploring, inspecting, opening, presets, rack, steering
+from ui.wiring import exploring, exports, inspecting, mapping, opening, presets, rack, steering
 
 
 def build_app(host: Host) -> gr.Blocks:
@@ -29,6 +29,7 @@ def build_app(host: Host) -> gr.Blocks:
         presets.wire(host, parts)
         steering.wire(page, host, parts)
         inspecting.wire(host, parts)
+        mapping.wire(host, parts)
         exploring.wire(host, parts)
         exports.wire(host, parts)
     return page

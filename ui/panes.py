@@ -82,6 +82,8 @@ class Writing:
     """Tells one decode from the next: ratings are of one."""
     prompts: dict[tuple[int, ...], tuple[str, ...]] = field(default_factory=dict)
     """Spelled once: a view is drawn many times a second."""
+    labels: dict[tuple[str | None, int | None], str] = field(default_factory=dict)
+    """Looked up once, for the same reason."""
 
     def __post_init__(self) -> None:
         self.order = list(range(len(row_requests(self.state))))
@@ -155,11 +157,11 @@ class Writing:
 
     def _summary(self, row: Row) -> list[str]:
         asked = [item.intervention for item in row.interventions]
-        labels = [
-            label_of(self.session, item.sae, item.intervention.feature)
-            for item in row.interventions
-        ]
-        return summary(asked, labels)
+        edited = [(item.sae, item.intervention.feature) for item in row.interventions]
+        for alias, feature in edited:
+            if (alias, feature) not in self.labels:
+                self.labels[alias, feature] = label_of(self.session, alias, feature)
+        return summary(asked, [self.labels[each] for each in edited])
 
 
 def _evidence(found: "TokenEvidence") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from steering.errors import FeatureError, StrengthError
 from steering.interventions import FeatureControl, Intervention, Positions, Unit
 from steering.invalid import explain_invalid
 from ui.component import component
+from ui.feature_lines import feature_lines, feature_name
 from ui.state import MOST_ROWS
 
 if TYPE_CHECKING:
@@ -72,14 +73,21 @@ def read_intervention(data: object) -> Intervention:
         raise StrengthError(f"A row cannot be used: {problem}. Correct it.") from error
 
 
-def require_room(rack: Rack) -> None:
-    """Raise where a rack is full.
+def require_room(rack: Rack, more: int = 1) -> None:
+    """Raise where a rack has no room for some more rows.
 
     Raises:
-        FeatureError: It holds as many rows as it can.
+        FeatureError: It would hold more than it can.
     """
-    if len(interventions_of(rack)) >= MOST_ROWS:
+    free = MOST_ROWS - len(interventions_of(rack))
+    if more <= free:
+        return
+    if free <= 0:
         raise FeatureError(f"The rack is full: it holds {MOST_ROWS} rows. Remove one first.")
+    raise FeatureError(
+        f"{more} features do not fit: the rack holds {MOST_ROWS} rows and has room for {free}. "
+        "Add them one by one, or choose a smaller group."
+    )
 
 
 def refuse_files(interventions: Sequence[Intervention]) -> None:
@@ -117,7 +125,7 @@ def without_known_maxima(
 
     def known(each: Intervention) -> bool:
         plain = each.model_copy(update={"max_act": None})
-        found = session.max_act(plain, session.resolve(each).sae, estimate=False)
+        found = session.known_max_act(plain, session.resolve(each).sae)
         return found is not None and found[0] == each.max_act
 
     return tuple(
@@ -137,7 +145,7 @@ def row_of(session: "Session", intervention: Intervention) -> dict[str, Any]:
         SteeringError: The session cannot resolve it.
     """
     resolved = session.resolve(intervention)
-    known = session.max_act(intervention, resolved.sae, estimate=False)
+    known = session.known_max_act(intervention, resolved.sae)
     estimated = (resolved.max_act, resolved.max_act_source) if resolved.max_act else None
     maximum, source = known or estimated or (None, None)
     raw = maximum or 10.0
@@ -162,17 +170,11 @@ def _name(session: "Session", intervention: Intervention, alias: str | None) -> 
     return feature_name(session, alias, intervention.feature)
 
 
-def feature_name(session: "Session", alias: str | None, feature: int) -> str:
-    """`#12`, or `alias/#12` where several SAEs are loaded."""
-    return f"{alias}/#{feature}" if len(session.saes) > 1 else f"#{feature}"
-
-
 def label_of(session: "Session", alias: str | None, feature: int | None) -> str:
     """What is known of a feature, in words; its number where nothing is."""
     if alias is None or feature is None:
         return "plain direction"
-    facts = session.saes[alias].facts.get(feature)
-    return facts.label if facts is not None and facts.label else f"feature {feature}"
+    return feature_lines(session, alias, [feature])[0]["label"]
 
 
 def _where(intervention: Intervention) -> str:

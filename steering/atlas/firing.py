@@ -6,7 +6,6 @@ logit, over the mean of all logits, along the feature's direction. The study fou
 guide to the second (Templeton et al. 2024).
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,14 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.atlas.geometry import unit_rows
+from steering.atlas.attribution import encoded, gathered, toward_next
 from steering.errors import PromptError
 from steering.hook_points import HookPoint
-from steering.hooks import read_streams, stream_gradient
+from steering.hooks import read_streams
 from steering.models import EncodedPrompt, LanguageModel
 from steering.sae import Sae
-
-_CELLS = 2**24
 
 
 @dataclass(frozen=True)
@@ -103,17 +100,8 @@ def active(
     """
     counted = _counted(text)
     wanted = None if target is None else _first_token(model, target)
-    chosen: list[int] = []
-
-    def measure(logits: Float[Tensor, "pos vocab"]) -> Float[Tensor, ""]:
-        last = logits[-1] - logits[-1].mean()
-        chosen.append(int(last.argmax()) if wanted is None else wanted)
-        return last[chosen[-1]]
-
-    point = HookPoint.parse(sae.hook_name)
-    with model.lock:
-        stream, gradient = stream_gradient(model, text.ids, point, measure)
-    highest, places, sums, effects = _gathered(sae, stream[counted], gradient[counted])
+    shown, stream, gradient = toward_next(model, sae, text.ids, wanted)
+    highest, places, sums, effects = gathered(sae, stream[counted], gradient[counted])
     pieces = model.pieces(text.ids)
 
     def actives(scores: Float[Tensor, " d_sae"]) -> tuple[Active, ...]:
@@ -131,7 +119,6 @@ def active(
             if highest[feature] > 0
         )
 
-    shown = model.pieces([chosen[-1]])[0]
     off = highest <= 0
     return Activity(shown, actives(highest), actives(effects.masked_fill(off, -torch.inf)))
 
@@ -146,7 +133,7 @@ def peaks(model: LanguageModel, sae: Sae, text: EncodedPrompt) -> Float[Tensor, 
     counted = _counted(text)
     with model.lock:
         (seen,) = read_streams(model, [text.ids], [point])
-    return torch.stack([acts.amax(0) for acts in _encoded(sae, seen[point][counted])]).amax(0)
+    return torch.stack([acts.amax(0) for acts in encoded(sae, seen[point][counted])]).amax(0)
 
 
 def contrast(
@@ -162,7 +149,7 @@ def contrast(
     with model.lock:
         streams = read_streams(model, [first.ids, second.ids], [point])
     means = [
-        torch.stack([acts.sum(0) for acts in _encoded(sae, seen[point][counted])]).sum(0)
+        torch.stack([acts.sum(0) for acts in encoded(sae, seen[point][counted])]).sum(0)
         / len(counted)
         for seen, counted in zip(streams, (one, other), strict=True)
     ]
@@ -193,31 +180,3 @@ def _first_token(model: LanguageModel, target: str) -> int:
     if not ids:
         raise PromptError("The next word is empty. Write one, with the space before it.")
     return ids[0]
-
-
-def _encoded(
-    sae: Sae, stream: Float[Tensor, "token d_in"]
-) -> Iterator[Float[Tensor, "part d_sae"]]:
-    for part in stream.split(max(1, _CELLS // sae.d_sae)):
-        yield sae.encode(part)
-
-
-def _gathered(
-    sae: Sae, stream: Float[Tensor, "token d_in"], gradient: Float[Tensor, "token d_in"]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For each feature: its peak, on which token, its sum, and its attribution."""
-    _, scale = sae.scaling.apply(stream)
-    # What a feature writes is carried back to the stream by its token's scale.
-    slope = gradient if scale is None else gradient * scale
-    rows = unit_rows(sae)
-    peaks, places = torch.full((sae.d_sae,), -torch.inf), torch.zeros(sae.d_sae, dtype=torch.long)
-    sums, effects = torch.zeros(sae.d_sae), torch.zeros(sae.d_sae)
-    start = 0
-    for acts in _encoded(sae, stream):
-        high, at = acts.max(0)
-        places = torch.where(high > peaks, at + start, places)
-        peaks = torch.maximum(peaks, high)
-        sums += acts.sum(0)
-        effects += (acts * (slope[start : start + len(acts)] @ rows.T)).sum(0)
-        start += len(acts)
-    return peaks, places, sums, effects

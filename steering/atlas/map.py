@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
@@ -113,7 +113,7 @@ def map_points(atlas: Atlas) -> MapPoints:
     )
     if not rows:
         raise AtlasError(f"{str(atlas.path)!r} has no map yet. Make one with `steer atlas map`.")
-    table = torch.tensor(rows, dtype=torch.float64).numpy()
+    table = np.array(rows, np.float64)
     names = dict(atlas.rows("SELECT cluster, name FROM clusters"))
     return MapPoints(
         features=table[:, 0].astype("int64"),

@@ -142,7 +142,7 @@ def _pinned(item: Resolved, preset: Preset, session: "Session") -> Intervention:
     if not same or item.raw is None or asked.unit == "raw":
         return asked
     if asked.unit == "max_act":
-        known = session.max_act(asked, item.sae, estimate=False)
+        known = session.known_max_act(asked, item.sae)
         if known is not None and math.isclose(known[0], item.max_act or 0.0, rel_tol=SAME_NUMBER):
             return asked
         return asked.model_copy(update={"max_act": item.max_act})

@@ -23,9 +23,9 @@ def activations(model, sae, text):
 
 @pytest.mark.parametrize("kind", ["jumprelu", "topk"])
 def test_activation_is_the_highest_on_a_token_that_counts(kind, monkeypatch):
-    from steering.atlas import firing
+    from steering.atlas import attribution, firing
 
-    monkeypatch.setattr(firing, "_CELLS", 3 * tiny.D_SAE)
+    monkeypatch.setattr(attribution, "_CELLS", 3 * tiny.D_SAE)
     model, sae = made.model(), tiny.sae(kind)
     text = encoded(model, f"{TEXT} <turn> fog")
     found = firing.active(model, sae, text, limit=1000).by_activation
@@ -98,9 +98,9 @@ def test_the_two_ranks_differ_and_each_is_sorted():
 
 
 def test_what_lights_up_on_the_map_is_the_peak_of_every_feature(monkeypatch):
-    from steering.atlas import firing
+    from steering.atlas import attribution, firing
 
-    monkeypatch.setattr(firing, "_CELLS", 3 * tiny.D_SAE)
+    monkeypatch.setattr(attribution, "_CELLS", 3 * tiny.D_SAE)
     model, sae = made.model(), tiny.sae()
     text = encoded(model, TEXT)
     acts, counted = activations(model, sae, text)

@@ -5,9 +5,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def script(name: str) -> str:
+def script(*names: str) -> str:
     """One component's script, behind the few words of DOM that all of them share."""
-    return _read("dom.js") + _read(name)
+    return "".join(_read(name) for name in ("dom.js", *names))
 
 
 def page_script() -> str:

@@ -9,7 +9,7 @@
       history.replaceState(null, "", link);
       try { await navigator.clipboard.writeText(link); } catch { prompt("Copy this link:", link); }
     },
-    addRow: (told, rack) => told?.row ? { ...rack, rows: [...rack.rows, told.row] } : rack,
+    addRows: (told, rack) => told?.rows ? { ...rack, rows: [...rack.rows, ...told.rows] } : rack,
     // The server read the rack a moment ago: numbers that were changed since are kept.
     placeRows: (told, rack) => {
       if (told?.rows?.length !== rack.rows.length) return rack;

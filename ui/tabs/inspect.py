@@ -1,17 +1,24 @@
 """The Inspect tab's work: how strongly features fire on each token of a text."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from steering.atlas.labels import shown_labels
 from steering.errors import FeatureError
 from steering.interventions import Intervention
 from ui.component import component
+from ui.feature_lines import feature_lines
 from ui.host import Host
-from ui.rack import feature_name, label_of
+
+if TYPE_CHECKING:
+    from steering.atlas.token_activity import ActiveHere
+    from steering.session import Session
 
 Reading = dict[str, Any]
+MOST_LISTED = 12
+"""Of each rank."""
 EMPTY: Reading = {"tokens": [], "traces": []}
 
 
@@ -44,8 +51,7 @@ def read_text(host: Host, text: str, interventions: Sequence[Intervention]) -> R
     ]
     traces = [
         {
-            "name": feature_name(session, trace.sae, trace.feature),
-            "label": label_of(session, trace.sae, trace.feature),
+            **feature_lines(session, trace.sae, [trace.feature])[0],
             "acts": [round(act, 4) for act in trace.acts],
             "max": trace.max_act or max(trace.acts, default=0.0) or 1.0,
             "max_known": trace.max_act is not None,
@@ -56,55 +62,70 @@ def read_text(host: Host, text: str, interventions: Sequence[Intervention]) -> R
 
 
 def strongest_at(host: Host, text: str, position: int) -> dict[str, Any]:
-    """The features that fire most on one token, to be added with a click.
+    """The features that fire on one token by activation and by attribution, to add or to open.
 
     Raises:
         SteeringError: No such token.
     """
+    from steering.atlas.token_activity import active_at
+
     session = host.session
-    found = session.strongest(text, position, 12)
-    title = f"Strongest at token {position}" if found else f"No feature fires at token {position}"
+    encoded = session.model.encode(text, prepend_bos=session.prepend_bos, room=0)
+    lines, targets, fired = [], [], 0
+    for alias, sae in session.saes.items():
+        found = active_at(session.model, sae, encoded, position, limit=MOST_LISTED)
+        several = {each.feature: each for each in (*found.by_activation, *found.by_attribution)}
+        known = feature_lines(session, alias, list(several))
+        lines += [_ranked(line, several[line["feature"]]) for line in known]
+        targets.append(found.target)
+        fired += found.fired
+    lines.sort(key=lambda line: -line["by"]["activation"])
+    if not lines:
+        return {"title": f"No feature fires at token {position}", "features": []}
     return {
-        "title": title,
-        "features": [
-            {
-                **feature_line(host, each.sae, each.feature),
-                "amount": f"{each.activation:.3g}"
-                + (f" of max {each.max_act:.3g}" if each.max_act else ""),
-            }
-            for each in found
-        ],
+        "title": f"{fired:,} fire at token {position}",
+        "note": f"Attribution is to what follows it: {targets[0]!r}.",
+        "features": lines,
+    }
+
+
+def _ranked(line: dict[str, Any], here: "ActiveHere") -> dict[str, Any]:
+    return {
+        **line,
+        "amount": f"{here.activation:.3g}",
+        "ranks": f"activation rank {here.activation_rank}, attribution rank "
+        f"{here.attribution_rank} ({here.attribution:+.2g} logits)",
+        "by": {"activation": here.activation, "attribution": here.attribution},
     }
 
 
 def search_words(host: Host, words: str) -> dict[str, Any]:
-    """Features whose label has these words, to be added with a click.
+    """Features whose label has these words, to add or to open.
 
     Raises:
         FeatureError: None has.
     """
-    found = host.session.search(words)
+    session = host.session
+    found = session.search(words)
     if not found:
-        labelled = sum(
-            facts.label is not None
-            for sae in host.session.saes.values()
-            for facts in sae.facts.values()
-        )
         raise FeatureError(
-            f"No label has the words {words!r}; {labelled} features have a label here. Try other "
-            "words, or give a number such as 1234 or 1234=2.5, or a Neuronpedia address."
+            f"No label has the words {words!r}; {_labelled(session)} Try other words, or give a "
+            "number such as 1234 or 1234=2.5, or a Neuronpedia address."
         )
-    return {
-        "title": f"{len(found)} found for “{words.strip()}”",
-        "features": [feature_line(host, alias, feature) for alias, feature in found],
+    known = {
+        (alias, line["feature"]): line
+        for alias in session.saes
+        for line in feature_lines(session, alias, [f for own, f in found if own == alias])
     }
+    title = f"{len(found)} found for “{words.strip()}”"
+    return {"title": title, "features": [known[each] for each in found]}
 
 
-def feature_line(host: Host, alias: str, feature: int) -> dict[str, Any]:
-    """One feature in a list."""
-    return {
-        "sae": alias,
-        "feature": feature,
-        "name": feature_name(host.session, alias, feature),
-        "label": label_of(host.session, alias, feature),
-    }
+def _labelled(session: "Session") -> str:
+    """How many features could have been found."""
+    count = 0
+    for alias, sae in session.saes.items():
+        atlas = session.atlas(alias)
+        named = {feature for feature, facts in sae.facts.items() if facts.label}
+        count += len(named | set(shown_labels(atlas)) if atlas is not None else named)
+    return f"{count:,} features have a label here."

@@ -4,6 +4,7 @@ A row is made by the server and put into the rack by the browser, so that a slid
 stays where it is.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -24,6 +25,7 @@ from ui.tabs.inspect import search_words
 from ui.toasts import PLUMBING, toast, toasting, toasting_or
 
 NONE_FOUND: dict[str, Any] = {"title": "", "features": []}
+INTO_RACK = "(told, rack) => window.playground.addRows(told, rack)"
 
 
 def wire(host: Host, parts: Layout) -> None:
@@ -46,8 +48,7 @@ def wire(host: Host, parts: Layout) -> None:
 
 
 def _wire_adding(host: Host, parts: Layout) -> None:
-    into_rack = "(told, rack) => window.playground.addRow(told, rack)"
-    merged: dict[str, Any] = {"js": into_rack, "api_visibility": "private"}
+    merged: dict[str, Any] = {"js": INTO_RACK, "api_visibility": "private"}
 
     # What was found for other words must not stand below these.
     @toasting_or([None, NONE_FOUND, gr.skip()])
@@ -58,7 +59,7 @@ def _wire_adding(host: Host, parts: Layout) -> None:
             return [None, search_words(host, typed), gr.skip()]
         require_room(rack)
         made = placing.placing_of(*where).of(typed_feature(host.session, typed))
-        return [{"row": row_of(host.session, made)}, NONE_FOUND, ""]
+        return [{"rows": [row_of(host.session, made)]}, NONE_FOUND, ""]
 
     added = parts.add.submit(
         add,
@@ -68,15 +69,42 @@ def _wire_adding(host: Host, parts: Layout) -> None:
     )
     added.then(None, [parts.row, parts.rack], parts.rack, **merged)
 
+    for listing in (parts.found, parts.strongest):
+        wire_picking(host, parts, listing)
+        wire_opening(parts, listing)
+
+
+def wire_picking(host: Host, parts: Layout, listing: gr.HTML) -> None:
+    """Have a list's `pick_feature` put one feature into the rack."""
+    _into_rack(host, parts, listing.pick_feature, lambda told: [told["feature"]])
+
+
+def wire_picking_groups(host: Host, parts: Layout, listing: gr.HTML) -> None:
+    """Have a list's `pick_group` put several features into the rack."""
+    _into_rack(host, parts, listing.pick_group, lambda told: list(told["features"]))
+
+
+def _into_rack(host: Host, parts: Layout, told: Any, asked: Callable[[Any], list[Any]]) -> None:
     @toasting_or(None)
     def pick(event: gr.EventData, rack: Rack, *where: Any) -> dict[str, Any]:
-        require_room(rack)
-        made = new_intervention(host.session, event._data["sae"], event._data["feature"])
-        return {"row": row_of(host.session, placing.placing_of(*where).of(made))}
+        features = [int(each) for each in asked(event._data)]
+        require_room(rack, len(features))
+        place = placing.placing_of(*where)
+        made = [new_intervention(host.session, event._data["sae"], each) for each in features]
+        return {"rows": [row_of(host.session, place.of(each)) for each in made]}
 
-    for listing in (parts.found, parts.strongest):
-        picked = listing.pick_feature(pick, [parts.rack, *parts.placing], parts.row, **PLUMBING)
-        picked.then(None, [parts.row, parts.rack], parts.rack, **merged)
+    picked = told(pick, [parts.rack, *parts.placing], parts.row, **PLUMBING)
+    picked.then(None, [parts.row, parts.rack], parts.rack, js=INTO_RACK, api_visibility="private")
+
+
+def wire_opening(parts: Layout, listing: gr.HTML) -> None:
+    """Have a list's `open_feature` open the feature's card in the Explore tab."""
+
+    def show(event: gr.EventData) -> Any:
+        opened = {"sae": str(event._data["sae"]), "feature": int(event._data["feature"])}
+        return opened, gr.update(selected="explore")
+
+    listing.open_feature(show, None, [parts.explore.opened, parts.tabs], **PLUMBING)
 
 
 def _wire_placing(host: Host, parts: Layout) -> None:

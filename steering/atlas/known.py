@@ -1,0 +1,55 @@
+"""What is known of some features of a loaded SAE: from its atlas, and from the file beside it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from steering.atlas.labels import EVIDENCE, TRUTH
+from steering.atlas.search import Found, described
+from steering.atlas.store import Atlas
+from steering.features import FeatureFacts
+
+if TYPE_CHECKING:
+    from steering.sae import Sae
+
+
+def describe(sae: "Sae", atlas: Atlas | None, features: Sequence[int]) -> list[Found]:
+    """Features with label, density, maximum and steerability, in the order given.
+
+    What a person or an explainer called one counts first, then the features file, and last what
+    its tokens suggest. Without an atlas nothing is known but what the features file says.
+
+    Raises:
+        FeatureError: The SAE has no such feature.
+    """
+    for feature in features:
+        sae.require(feature)
+    asked = dict.fromkeys(features, "")
+    found = described(atlas, asked) if atlas is not None else [_unknown(each) for each in asked]
+    return [_with_facts(each, sae.facts.get(each.feature)) for each in found]
+
+
+def _unknown(feature: int) -> Found:
+    return Found(
+        feature=feature,
+        label=None,
+        source=None,
+        score=None,
+        density=0.0,
+        max_act=0.0,
+        output_score=None,
+        steerability=None,
+        why="",
+    )
+
+
+def _with_facts(found: Found, facts: FeatureFacts | None) -> Found:
+    if facts is None:
+        return found
+    if facts.label and found.source in (None, EVIDENCE):
+        found = replace(found, label=facts.label, source=TRUTH, score=facts.reading_f1)
+    return replace(
+        found,
+        density=found.density or facts.density or 0.0,
+        max_act=found.max_act or facts.max_act,
+    )
