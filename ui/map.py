@@ -70,7 +70,7 @@ def _packed(path: str, _written: int) -> dict[str, Any]:
         "count": len(found.features),
         "points": base64.b64encode(packed).decode(),
         "densities": [low, high],
-        "names": found.names,
+        "names": {str(cluster): name for cluster, name in found.names.items()},
     }
 
 

@@ -120,13 +120,19 @@ function goTo(members) {
   move({ x: middle(xs), y: middle(ys), scale: 0.5 * fitted() / Math.max(0.01, spread(xs), spread(ys)) });
 }
 
+// Where a server fails, Gradio answers with nothing.
+async function told(name, asked) {
+  let answer = null;
+  try { answer = await server[name](asked); } catch { /* said below */ }
+  return answer ?? { problem: "The server did not answer. Reload the page." };
+}
+
 // Labels are asked for when somebody looks, and kept; an answer for another map is dropped.
 async function describe(features) {
   const missing = features.filter((feature) => !known.has(feature));
   if (missing.length) {
     const map = points;
-    let answer;
-    try { answer = await server.describe({ sae: map.sae, features: missing }); } catch { answer = { problem: "The server did not answer. Try again." }; }
+    const answer = await told("describe", { sae: map.sae, features: missing });
     if (map !== points) return null;
     if (answer.problem) { status.textContent = answer.problem; return null; }
     if (known.size > KNOWN_MOST) known.clear();
@@ -170,9 +176,9 @@ async function choose(title, members) {
   const waiting = first.map((feature) => known.get(feature) || { feature, name: `#${feature}`, label: "" });
   mine.list = { title: `${title}: ${members.length.toLocaleString("en")} features`, group: true, count: members.length, features: waiting };
   list();
-  const told = await describe(first);
-  if (!told || group !== mine) return;
-  mine.list.features = told;
+  const lines = await describe(first);
+  if (!lines || group !== mine) return;
+  mine.list.features = lines;
   list();
 }
 
@@ -212,8 +218,8 @@ async function middle(act) {
   look(at);
   if (at < 0) { status.textContent = "No feature in the middle."; return; }
   if (act === "open") { open(points.features[at]); return; }
-  const told = await describe([points.features[at]]);
-  if (told && hovered === at) status.textContent = `In the middle: ${told[0].name} ${told[0].label}`;
+  const lines = await describe([points.features[at]]);
+  if (lines && hovered === at) status.textContent = `In the middle: ${lines[0].name} ${lines[0].label}`;
 }
 
 listen(over, () => lasso, {
@@ -237,16 +243,16 @@ listen(over, () => lasso, {
 over.addEventListener("focus", () => { crossed = over.matches(":focus-visible"); redraw(); });
 over.addEventListener("blur", () => { crossed = false; redraw(); });
 
-function takeLit(told) {
-  if (!told || !points || told.sae !== points.sae) { lit = null; return; }
-  const features = new Uint32Array(bytesOf(told.features)), acts = new Float32Array(bytesOf(told.acts));
-  lit = { highest: told.highest, acts: new Map(), order: [], list: { title: told.title, count: told.count, features: told.list } };
+function takeLit(given) {
+  if (!given || !points || given.sae !== points.sae) { lit = null; return; }
+  const features = new Uint32Array(bytesOf(given.features)), acts = new Float32Array(bytesOf(given.acts));
+  lit = { highest: given.highest, acts: new Map(), order: [], list: { title: given.title, count: given.count, features: given.list } };
   features.forEach((feature, i) => {
     lit.acts.set(feature, acts[i]);
-    if (points.index.has(feature)) lit.order.push([points.index.get(feature), acts[i] / told.highest]);
+    if (points.index.has(feature)) lit.order.push([points.index.get(feature), acts[i] / given.highest]);
   });
   lit.order.sort((a, b) => a[1] - b[1]);
-  for (const each of told.list) known.set(each.feature, { ...each, amount: undefined });
+  for (const each of given.list) known.set(each.feature, { ...each, amount: undefined });
   mode = "activation";
   group = null;
 }
@@ -258,17 +264,16 @@ async function load() {
   loading = value.of;
   root.dataset.phase = "loading";
   status.textContent = "Loading the map …";
-  let told;
-  try { told = await server.points({ sae: value.sae }); } catch { told = { problem: "The server did not answer. Reload the page." }; }
+  const answer = await told("points", { sae: value.sae });
   if (loading !== value.of) return load();
   points = null; group = null; lit = null; opened = hovered = -1;
   known.clear();
-  if (told.problem) {
+  if (answer.problem) {
     root.dataset.phase = "empty";
-    status.textContent = told.problem;
+    status.textContent = answer.problem;
     return;
   }
-  points = unpackPoints(told);
+  points = unpackPoints(answer);
   places = clusterPlaces(points);
   view = { x: 0.5, y: 0.5, scale: fitted() };
   takeLit(value.lit);
