@@ -9,7 +9,7 @@ from ui import api
 from ui.host import Host
 from ui.layout import lay_out
 from ui.rack import converted
-from ui.wiring import exports, exploring, inspecting, opening, presets, rack, steering
+from ui.wiring import exploring, exports, inspecting, opening, presets, rack, steering
 
 
 def build_app(host: Host) -> gr.Blocks:

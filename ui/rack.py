@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from pydantic import ValidationError
 
+from steering.atlas.labels import PERSON, Label, labels
 from steering.cli.parse import intervention_of, parse_feature
-from steering.errors import FeatureError, StrengthError
+from steering.errors import AtlasError, FeatureError, StrengthError
 from steering.interventions import FeatureControl, Intervention, Positions, Unit
 from steering.invalid import explain_invalid
 from ui.component import component
@@ -168,11 +169,26 @@ def feature_name(session: "Session", alias: str | None, feature: int) -> str:
 
 
 def label_of(session: "Session", alias: str | None, feature: int | None) -> str:
-    """What is known of a feature, in words; its number where nothing is."""
+    """What is known of a feature, in words; its number where nothing is.
+
+    A person's own label goes first, then the features file's, then the atlas's best.
+    """
     if alias is None or feature is None:
         return "plain direction"
+    known = _atlas_labels(session, alias, feature)
+    own = [each.text for each in known if each.source == PERSON]
     facts = session.saes[alias].facts.get(feature)
-    return facts.label if facts is not None and facts.label else f"feature {feature}"
+    published = [facts.label] if facts is not None and facts.label else []
+    named = [*own, *published, *(each.text for each in known), f"feature {feature}"]
+    return named[0]
+
+
+def _atlas_labels(session: "Session", alias: str, feature: int) -> list[Label]:
+    try:
+        atlas = session.atlas(alias)
+    except AtlasError:  # The Explore tab says what is wrong with it; the rack goes on without.
+        return []
+    return [] if atlas is None else labels(atlas, feature)
 
 
 def _where(intervention: Intervention) -> str:
@@ -241,6 +257,19 @@ def new_intervention(session: "Session", alias: str | None, feature: int) -> Int
     except StrengthError:
         made = Intervention(feature=feature, sae=alias, strength=ADDED_AT_NORM, unit="norm")
         session.resolve(made)
+    return made
+
+
+def picked_intervention(session: "Session", picked: Mapping[str, Any]) -> Intervention:
+    """What a click on an Add button asks for: a feature, or an edit that comes with its strength.
+
+    Raises:
+        SteeringError: No such feature, or an edit that cannot be used.
+    """
+    if picked.get("intervention") is None:
+        return new_intervention(session, picked["sae"], int(picked["feature"]))
+    made = read_intervention(picked["intervention"])
+    session.resolve(made)
     return made
 
 

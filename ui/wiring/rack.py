@@ -15,7 +15,7 @@ from ui.rack import (
     Rack,
     interventions_of,
     is_typed_feature,
-    new_intervention,
+    picked_intervention,
     require_room,
     row_of,
     typed_feature,
@@ -71,10 +71,10 @@ def _wire_adding(host: Host, parts: Layout) -> None:
     @toasting_or(None)
     def pick(event: gr.EventData, rack: Rack, *where: Any) -> dict[str, Any]:
         require_room(rack)
-        made = new_intervention(host.session, event._data["sae"], event._data["feature"])
+        made = picked_intervention(host.session, event._data)
         return {"row": row_of(host.session, placing.placing_of(*where).of(made))}
 
-    for listing in (parts.found, parts.strongest):
+    for listing in (parts.found, parts.strongest, *parts.explore.pickable):
         picked = listing.pick_feature(pick, [parts.rack, *parts.placing], parts.row, **PLUMBING)
         picked.then(None, [parts.row, parts.rack], parts.rack, **merged)
 
