@@ -182,7 +182,8 @@ def _bare_row(host: Host, alias: str, feature: int, why: str) -> dict[str, Any]:
         "feature": feature,
         "name": feature_name(host.session, alias, feature),
         "label": label,
-        "why": "" if why == label else why,
+        # What the label says already need not be said again.
+        "why": why.removeprefix(label).lstrip("; "),
         "spark": [],
         **dict.fromkeys(
             ("score", "source", "density", "max", "badge", "output_score", "intervention", "amount")

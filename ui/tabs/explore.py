@@ -69,7 +69,7 @@ def explore_tab(tab: gr.Tab) -> Explore:
             with gr.Column(elem_id="explore-map") as slot:
                 pass
             opened_card = component("explore-card", card.EMPTY)
-            trial = component("explore-try", trying.EMPTY)
+    trial = component("explore-try", trying.EMPTY)
     return Explore(
         tab=tab,
         atlas=atlas,
