@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering import reading
 from steering.atlas.cards import known_max
+from steering.atlas.geometry import Neighbour, nearest, unit_rows
 from steering.atlas.known import describe
-from steering.atlas.labels import words_of
-from steering.atlas.places import find_atlas
+from steering.atlas.labels import set_label, words_of
+from steering.atlas.places import find_atlas, own_atlas
 from steering.atlas.search import Found
 from steering.atlas.search import search as search_atlas
 from steering.atlas.store import Atlas
@@ -64,6 +67,7 @@ class Session:
         self._lock = model.lock
         self._calibrations: dict[tuple[HookPoint, Path], Calibration] = {}
         self._atlases: dict[str, Atlas] = {}
+        self._unit_rows: dict[str, Float[Tensor, "feature d_in"]] = {}
         for sae in self.saes.values():
             require_fit(model, sae)
         self.warnings = tuple(
@@ -307,6 +311,39 @@ class Session:
         """
         name = self._alias(alias)
         return describe(self.saes[name], self.atlas(name), features)
+
+    def label(self, feature: int, text: str, sae: str | None = None) -> None:
+        """Give a feature a label of a person's own, in an atlas of their own.
+
+        Args:
+            feature: Its index.
+            text: The label; an empty one takes theirs away.
+            sae: The alias, where several SAEs are loaded.
+
+        Raises:
+            FeatureError: The SAE has no such feature.
+            AtlasError: The atlas cannot be written.
+        """
+        alias = self._alias(sae)
+        self.saes[alias].require(feature)
+        own = own_atlas(self.saes[alias])
+        set_label(own, feature, text)
+        self._atlases[alias] = own
+
+    def neighbours(
+        self, feature: int, sae: str | None = None, count: int = 50
+    ) -> tuple[Neighbour, ...]:
+        """The features whose decoder directions are nearest, exactly.
+
+        Raises:
+            FeatureError: The SAE has no such feature.
+        """
+        alias = self._alias(sae)
+        self.saes[alias].require(feature)
+        with explain_memory():
+            if alias not in self._unit_rows:
+                self._unit_rows[alias] = unit_rows(self.saes[alias])
+            return nearest(self._unit_rows[alias], feature, count)
 
     @property
     def prepend_bos(self) -> bool:

@@ -37,7 +37,7 @@ def as_command(state: PageState, session: "Session") -> str:
     words = ["steer", "compare"]
     if not isinstance(prompt, str):
         words += ["--messages", json.dumps([each.model_dump() for each in prompt])]
-    words += _place_flags(session)
+    words += place_flags(session)
     for each in asked.acting:
         words += ["-f", _feature_flag(each)]
     words += _sampling_flags(asked.sampling)
@@ -46,7 +46,7 @@ def as_command(state: PageState, session: "Session") -> str:
     return shlex.join(words)
 
 
-def _place_flags(session: "Session") -> list[str]:
+def place_flags(session: "Session") -> list[str]:
     """Nothing for the bundled model; else which model and SAEs to load."""
     if is_bundled(session):
         return []

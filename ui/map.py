@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from steering.errors import AtlasError
+from steering.errors import AtlasError, SteeringError
 from ui.component import component
 from ui.feature_lines import feature_lines
+from ui.host import Host
 
 if TYPE_CHECKING:
     from steering.atlas.map import MapPoints
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from steering.session import Session
 
 EMPTY: dict[str, Any] = {"sae": None, "of": None, "lit": None, "opened": None}
-"""`sae` is an alias; `of`, its fingerprint, tells one map from the next."""
+"""`sae` is an alias; `of` tells one map from the next."""
 MOST_DESCRIBED = 200
 MOST_LISTED = 30
 SCRIPTS = ("points", "colours", "paint", "overlay", "gestures", "panel")
@@ -39,7 +40,17 @@ def which_map(session: "Session", alias: str | None = None) -> dict[str, Any]:
     name = alias if alias in session.saes else next(iter(session.saes), None)
     if name is None:
         return EMPTY
-    return {**EMPTY, "sae": name, "of": session.saes[name].fingerprint}
+    return {**EMPTY, "sae": name, "of": f"{session.saes[name].fingerprint} {_size(session, name)}"}
+
+
+def _size(session: "Session", alias: str) -> int:
+    """How many points an SAE's map has; an atlas that cannot be read has none, and says so."""
+    try:
+        atlas = session.atlas(alias)
+    except AtlasError:
+        return 0
+    found = atlas.one("SELECT count(*) FROM places") if atlas is not None else None
+    return found[0] if found else 0
 
 
 def packed_map(session: "Session", alias: str) -> dict[str, Any]:
@@ -100,6 +111,28 @@ def _levels(points: "MapPoints", low: float, high: float) -> Any:
     least = max(low, 1e-9)
     span = math.log(max(high, least) / least) or 1.0
     return np.round(255 * np.log(np.maximum(points.densities, least) / least) / span).astype("u1")
+
+
+def may_make(host: Host, alias: str) -> bool:
+    """Whether a missing map can be made here: the atlas has statistics, and visitors may write."""
+    try:
+        atlas = host.session.atlas(alias)
+    except SteeringError:
+        return False
+    return host.trusted and atlas is not None and atlas.about.tokens > 0
+
+
+def make_it(host: Host, alias: str) -> None:
+    """Lay out an SAE's features.
+
+    Raises:
+        AtlasError: Strangers may not write here, or there is no atlas to put the map into.
+    """
+    from steering.atlas.map import make_map
+
+    if not host.trusted:
+        raise AtlasError("This page is open to others, so it writes no files. Use the command.")
+    make_map(_atlas(host.session, alias), host.session.saes[alias])
 
 
 def lit_by(session: "Session", alias: str, text: str) -> dict[str, Any]:

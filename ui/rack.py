@@ -246,6 +246,19 @@ def new_intervention(session: "Session", alias: str | None, feature: int) -> Int
     return made
 
 
+def picked_intervention(session: "Session", picked: Mapping[str, Any]) -> Intervention:
+    """What a click on an Add button asks for: a feature, or an edit that comes with its strength.
+
+    Raises:
+        SteeringError: No such feature, or an edit that cannot be used.
+    """
+    if picked.get("intervention") is None:
+        return new_intervention(session, picked["sae"], int(picked["feature"]))
+    made = read_intervention(picked["intervention"])
+    session.resolve(made)
+    return made
+
+
 def summary(interventions: Sequence[Intervention], labels: Sequence[str]) -> list[str]:
     """What the steered side is pushed to, a line an edit: `Boost …` or `Reduce …`."""
     words = {"boost": "Boost", "reduce": "Reduce"}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from steering.atlas.labels import EVIDENCE, TRUTH
+from steering.atlas.labels import PERSON, TRUTH
 from steering.atlas.search import Found, described
 from steering.atlas.store import Atlas
 from steering.features import FeatureFacts
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def describe(sae: "Sae", atlas: Atlas | None, features: Sequence[int]) -> list[Found]:
     """Features with label, density, maximum and steerability, in the order given.
 
-    What a person or an explainer called one counts first, then the features file, and last what
-    its tokens suggest. Without an atlas nothing is known but what the features file says.
+    A person's own label counts first, then the features file's, then the atlas's best. Without an
+    atlas nothing is known but what the features file says.
 
     Raises:
         FeatureError: The SAE has no such feature.
@@ -46,7 +46,7 @@ def _unknown(feature: int) -> Found:
 def _with_facts(found: Found, facts: FeatureFacts | None) -> Found:
     if facts is None:
         return found
-    if facts.label and found.source in (None, EVIDENCE):
+    if facts.label and found.source not in (PERSON, TRUTH):
         found = replace(found, label=facts.label, source=TRUTH, score=facts.reading_f1)
     return replace(
         found,

@@ -20,9 +20,14 @@ def user_folder() -> Path:
     return platformdirs.user_data_path("steering-playground") / "atlases"
 
 
+def own_path(sae: "Sae") -> Path:
+    """Where a person's own atlas of an SAE lies."""
+    return user_folder() / f"{sae.fingerprint}.sqlite"
+
+
 def atlas_path(sae: "Sae") -> Path:
     """Where the atlas of an SAE lies: beside it where it came with one, else a person's own."""
-    own = user_folder() / f"{sae.fingerprint}.sqlite"
+    own = own_path(sae)
     beside = sae.folder / ATLAS_FILE if sae.folder is not None else None
     return beside if beside is not None and beside.is_file() and not own.is_file() else own
 
@@ -45,3 +50,18 @@ def find_atlas(sae: "Sae") -> Atlas | None:
     """
     path = atlas_path(sae)
     return Atlas.open(path, sae) if path.is_file() else None
+
+
+def own_atlas(sae: "Sae") -> Atlas:
+    """A person's own atlas of an SAE, to write into: begun as a copy of the one it came with.
+
+    What lies beside an SAE belongs to whoever published it, and the next version replaces it.
+
+    Raises:
+        AtlasError: It cannot be read or written.
+    """
+    own, beside = own_path(sae), atlas_path(sae)
+    if beside != own:
+        with Atlas.open(beside, sae) as published:
+            published.copy_to(own)
+    return Atlas.create(own, sae)

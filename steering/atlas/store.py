@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -58,7 +58,6 @@ class Atlas:
 
     Attributes:
         path: The file.
-        about: Whose it is.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
@@ -67,7 +66,8 @@ class Atlas:
         self._db = db
         self._close = weakref.finalize(self, db.close)
         self._lock = threading.RLock()
-        self.about = self._read_about()
+        self._version = self._data_version()
+        self._about = self._read_about()
 
     @classmethod
     def open(cls, path: str | Path, sae: "Sae | None" = None) -> Self:
@@ -113,6 +113,14 @@ class Atlas:
             migrate(db)
             _write_about(db, About.of(sae))
             return cls(file, db)
+
+    @property
+    def about(self) -> About:
+        """Whose it is, and what it rests on now: another process may build it meanwhile."""
+        version = self._data_version()
+        if version != self._version:
+            self._version, self._about = version, self._read_about()
+        return self._about
 
     def close(self) -> None:
         """Close the file; what is forgotten closes itself."""
@@ -171,7 +179,25 @@ class Atlas:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-        self.about = self._read_about()
+        self._about = self._read_about()
+
+    def copy_to(self, path: Path) -> None:
+        """Write the whole atlas to another place, wholly or not at all.
+
+        Raises:
+            AtlasError: It cannot be written there.
+        """
+        part = path.with_name(f"{path.name}.part")
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            with closing(sqlite3.connect(part)) as copy, self._lock:
+                self._db.backup(copy)
+            part.replace(path)
+
+    def _data_version(self) -> int:
+        """Changes whenever another connection has written."""
+        return self.rows("PRAGMA data_version")[0][0]
 
     def _read_about(self) -> About:
         found = dict(self.rows("SELECT key, value FROM about"))

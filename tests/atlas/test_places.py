@@ -35,3 +35,26 @@ def test_the_bundled_atlas_is_found_without_its_sae(tmp_path, monkeypatch):
     own = tmp_path / "own" / f"{sae.fingerprint}.sqlite"
     Atlas.create(own, sae).close()
     assert places.bundled_atlas() == own
+
+
+def test_a_persons_own_atlas_begins_as_a_copy_and_leaves_the_published_one_alone(
+    tmp_path, monkeypatch
+):
+    from steering.atlas import places
+    from steering.atlas.labels import Label, add_labels, labels, set_label
+    from steering.atlas.store import Atlas
+    from steering.sae import Sae
+
+    monkeypatch.setattr(places, "user_folder", lambda: tmp_path / "own")
+    sae = Sae.load(tiny.tiny_sae_folder(tmp_path / "sae"))
+    beside = tmp_path / "sae" / places.ATLAS_FILE
+    with Atlas.create(beside, sae) as published:
+        add_labels(published, [Label(3, "theirs", "elsewhere", 0.5)])
+    before = beside.read_bytes()
+    for text in ("mine", "mine again"):
+        with places.own_atlas(sae) as own:
+            set_label(own, 3, text)
+            assert own.path == places.own_path(sae)
+            assert [each.text for each in labels(own, 3)] == [text, "theirs"]
+    assert beside.read_bytes() == before
+    assert [each.name for each in (tmp_path / "own").iterdir()] == [own.path.name]

@@ -42,3 +42,27 @@ def test_search_finds_what_the_atlas_names(session):
     assert session.search("bridge") == [("sae", 7)]
     assert session.search("bridge", limit=0) == []
     assert session.search("") == []
+
+
+def test_a_persons_label_is_kept_in_an_atlas_of_their_own(session):
+    from steering.atlas.labels import labels
+    from steering.atlas.places import own_path
+    from steering.errors import FeatureError
+
+    session.label(7, "bridges")
+    atlas = session.atlas()
+    assert atlas.path == own_path(session.saes["sae"])
+    assert [(each.text, each.source) for each in labels(atlas, 7)] == [("bridges", "person")]
+    session.label(7, "")
+    assert labels(session.atlas(), 7) == []
+    with pytest.raises(FeatureError):
+        session.label(tiny.D_SAE, "nothing")
+
+
+def test_neighbours_are_the_nearest_directions(session):
+    from steering.atlas.geometry import nearest, unit_rows
+    from steering.errors import FeatureError
+
+    assert session.neighbours(3, count=5) == nearest(unit_rows(session.saes["sae"]), 3, 5)
+    with pytest.raises(FeatureError):
+        session.neighbours(tiny.D_SAE)

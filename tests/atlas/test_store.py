@@ -173,3 +173,14 @@ def test_a_transaction_that_a_kill_cut_off_is_undone_and_not_taken_for_damage(tm
     assert Atlas.open(path, sae).rows("SELECT count(*) FROM meanings") == [(0,)]
     path.write_bytes(b"")
     assert Atlas.create(path, sae).about.fingerprint == sae.fingerprint
+
+
+def test_an_open_atlas_sees_what_another_connection_built(tmp_path):
+    from steering.atlas.store import Atlas
+
+    created(tmp_path / "a.sqlite")
+    with Atlas.open(tmp_path / "a.sqlite") as one, Atlas.open(tmp_path / "a.sqlite") as other:
+        assert one.about.tokens == 0
+        with other.writing() as db:
+            db.set_about(other.about, tokens=5, median_norm=2.0)
+        assert (other.about.tokens, one.about.tokens) == (5, 5)

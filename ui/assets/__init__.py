@@ -17,7 +17,7 @@ def page_script() -> str:
 
 def style() -> str:
     """The page's style sheet."""
-    return _read("page.css")
+    return _read("page.css") + _read("explore.css") + _read("map.css")
 
 
 def _read(name: str) -> str:

@@ -270,7 +270,10 @@ async function load() {
   known.clear();
   if (answer.problem) {
     root.dataset.phase = "empty";
-    status.textContent = answer.problem;
+    fill(tools);
+    fill(panel);
+    fill(legend);
+    fill(status, answer.problem, answer.offer ? el("button", { type: "button", class: "quiet strong", on: { click: (event) => { event.target.disabled = true; event.target.textContent = "Making the map …"; trigger("make_map"); } } }, "Make the map here") : null);
     return;
   }
   points = unpackPoints(answer);

@@ -8,9 +8,18 @@ from steering.errors import SteeringError
 from ui.feature_lines import feature_lines
 from ui.host import Host
 from ui.layout import Layout
-from ui.map import EMPTY, MOST_DESCRIBED, lit_by, map_component, packed_map, which_map
+from ui.map import (
+    EMPTY,
+    MOST_DESCRIBED,
+    lit_by,
+    make_it,
+    map_component,
+    may_make,
+    packed_map,
+    which_map,
+)
 from ui.toasts import PLUMBING, toasting
-from ui.wiring.rack import wire_opening, wire_picking, wire_picking_groups
+from ui.wiring.rack import wire_opening, wire_picking
 
 
 def wire(host: Host, parts: Layout) -> None:
@@ -20,7 +29,7 @@ def wire(host: Host, parts: Layout) -> None:
         try:
             return packed_map(host.session, str(asked["sae"]))
         except SteeringError as error:
-            return {"problem": str(error)}
+            return {"problem": str(error), "offer": may_make(host, str(asked["sae"]))}
 
     def describe(asked: dict[str, Any]) -> dict[str, Any]:
         features = [int(each) for each in asked["features"][:MOST_DESCRIBED]]
@@ -41,12 +50,25 @@ def wire(host: Host, parts: Layout) -> None:
         )
         shown = map_component(points, describe)
 
-    def begin(now: dict[str, Any]) -> Any:
-        found = which_map(host.session, now["sae"])
+    def begin(alias: str | None, now: dict[str, Any]) -> Any:
+        found = which_map(host.session, alias)
         return gr.skip() if found["of"] == now["of"] else found
 
-    begun: dict[str, Any] = {**PLUMBING, "fn": toasting(begin), "inputs": shown, "outputs": shown}
-    gr.on([parts.explore.tab.select, parts.made_on.change], **begun)
+    explore = parts.explore
+    gr.on(
+        [explore.tab.select, explore.sae.change, explore.atlas.change, parts.made_on.change],
+        toasting(begin),
+        [explore.sae, shown],
+        shown,
+        **PLUMBING,
+    )
+
+    @toasting
+    def make(now: dict[str, Any]) -> dict[str, Any]:
+        make_it(host, now["sae"])
+        return which_map(host.session, now["sae"])
+
+    shown.make_map(make, shown, shown, trigger_mode="once", **PLUMBING)
 
     @toasting
     def light(asked: str, now: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +87,10 @@ def wire(host: Host, parts: Layout) -> None:
     parts.explore.opened.change(
         toasting(point_at), [parts.explore.opened, shown], shown, **PLUMBING
     )
-    wire_picking(host, parts, shown)
-    wire_picking_groups(host, parts, shown)
+    wire_picking(host, parts, shown.pick_feature, lambda picked: [picked])
+    wire_picking(host, parts, shown.pick_group, _picks_of)
     wire_opening(parts, shown)
+
+
+def _picks_of(group: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"sae": group["sae"], "feature": feature} for feature in group["features"]]

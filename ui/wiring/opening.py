@@ -16,6 +16,7 @@ from ui.rack import without_known_maxima
 from ui.state import PageState
 from ui.tabs.steer import made_on, marks
 from ui.toasts import PLUMBING, toast
+from ui.wiring import exploring
 from ui.wiring.steering import write_panes, written_by
 
 NOTHING = {"kind": "none", "text": ""}
@@ -38,6 +39,7 @@ def wire(page: gr.Blocks, host: Host, parts: Layout) -> None:
             parts.badge: badge(host),
             parts.presets.gallery: cards(host.presets, writable=host.trusted),
             parts.linked: linked is not None,
+            **exploring.at_first(host, parts),
             **showing(host, parts, linked or blank_state(host)),
         }
 
@@ -47,6 +49,7 @@ def wire(page: gr.Blocks, host: Host, parts: Layout) -> None:
         yield {parts.linked: False}
 
     everything = [parts.notice, parts.badge, parts.presets.gallery, parts.linked]
+    everything += [parts.explore.sae, parts.explore.atlas]
     loaded = page.load(load, None, parts.notice, **PLUMBING)
     filled = loaded.then(fill, None, [*everything, *shown_by(parts)], **PLUMBING)
     filled.then(go_on, [parts.linked, *parts.form], written_by(parts), **PLUMBING)

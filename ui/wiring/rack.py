@@ -16,7 +16,7 @@ from ui.rack import (
     Rack,
     interventions_of,
     is_typed_feature,
-    new_intervention,
+    picked_intervention,
     require_room,
     row_of,
     typed_feature,
@@ -69,36 +69,31 @@ def _wire_adding(host: Host, parts: Layout) -> None:
     )
     added.then(None, [parts.row, parts.rack], parts.rack, **merged)
 
+    for listing in (parts.found, parts.strongest, *parts.explore.pickable):
+        wire_picking(host, parts, listing.pick_feature, lambda picked: [picked])
     for listing in (parts.found, parts.strongest):
-        wire_picking(host, parts, listing)
         wire_opening(parts, listing)
 
 
-def wire_picking(host: Host, parts: Layout, listing: gr.HTML) -> None:
-    """Have a list's `pick_feature` put one feature into the rack."""
-    _into_rack(host, parts, listing.pick_feature, lambda told: [told["feature"]])
+def wire_picking(
+    host: Host, parts: Layout, told: Any, each: Callable[[Any], list[dict[str, Any]]]
+) -> None:
+    """Have an event of a list put features into the rack: what it tells as one pick for each."""
 
-
-def wire_picking_groups(host: Host, parts: Layout, listing: gr.HTML) -> None:
-    """Have a list's `pick_group` put several features into the rack."""
-    _into_rack(host, parts, listing.pick_group, lambda told: list(told["features"]))
-
-
-def _into_rack(host: Host, parts: Layout, told: Any, asked: Callable[[Any], list[Any]]) -> None:
     @toasting_or(None)
     def pick(event: gr.EventData, rack: Rack, *where: Any) -> dict[str, Any]:
-        features = [int(each) for each in asked(event._data)]
-        require_room(rack, len(features))
+        picks = each(event._data)
+        require_room(rack, len(picks))
         place = placing.placing_of(*where)
-        made = [new_intervention(host.session, event._data["sae"], each) for each in features]
-        return {"rows": [row_of(host.session, place.of(each)) for each in made]}
+        made = [picked_intervention(host.session, picked) for picked in picks]
+        return {"rows": [row_of(host.session, place.of(edit)) for edit in made]}
 
     picked = told(pick, [parts.rack, *parts.placing], parts.row, **PLUMBING)
     picked.then(None, [parts.row, parts.rack], parts.rack, js=INTO_RACK, api_visibility="private")
 
 
 def wire_opening(parts: Layout, listing: gr.HTML) -> None:
-    """Have a list's `open_feature` open the feature's card in the Explore tab."""
+    """Have a list outside the Explore tab open a feature's card there."""
 
     def show(event: gr.EventData) -> Any:
         opened = {"sae": str(event._data["sae"]), "feature": int(event._data["feature"])}

@@ -1,0 +1,128 @@
+"""Whether an SAE has an atlas; where it has none: how to build one, and a first small one here."""
+
+import queue
+import shlex
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from steering.atlas.build import Report, build
+from steering.atlas.evidence import evidence_labels
+from steering.atlas.labels import add_labels, truth_labels
+from steering.atlas.places import own_path
+from steering.atlas.store import Atlas
+from steering.atlas.texts import text_source
+from steering.calibration import PACKAGED
+from steering.errors import AtlasError, SteeringError
+from ui.exports import place_flags
+from ui.host import Host
+
+Notice = dict[str, Any]
+EMPTY: Notice = {"kind": "none", "text": ""}
+LOOK_AGAIN = 0.25
+"""Seconds between two pictures of the progress."""
+
+
+def notice(host: Host, alias: str) -> Notice:
+    """What to say of an SAE's atlas."""
+    try:
+        atlas = host.session.atlas(alias)
+    except AtlasError as error:
+        return {"kind": "failed", "text": str(error)}
+    name = host.session.saes[alias].name
+    if atlas is None:
+        text = (
+            f"The SAE {name!r} has no atlas: no examples, no histograms, no promoted tokens. "
+            "Build one from any text:"
+        )
+        return {"kind": "missing", "text": text, **_how(host)}
+    if not atlas.about.tokens:
+        text = f"The atlas of {name!r} holds labels and no statistics. Build them from any text:"
+        return {"kind": "missing", "text": text, **_how(host)}
+    return {"kind": "ready", "text": _said(atlas)}
+
+
+def _said(atlas: Atlas) -> str:
+    about = atlas.about
+    (labelled,) = atlas.one("SELECT count(DISTINCT feature) FROM labels") or (0,)
+    named = f"{labelled:,} with a label" if labelled else "none with a label"
+    text = Path(about.text).name if about.text else "a text"
+    return f"{about.d_sae:,} features, {named}; measured on {about.tokens:,} tokens of {text}."
+
+
+def _how(host: Host) -> Notice:
+    """The command, and an offer where this page may write."""
+    return {
+        "command": build_command(host),
+        "offer": "Build a first one here, from a short text" if host.trusted else None,
+    }
+
+
+def build_command(host: Host) -> str:
+    """The command that builds the atlas of what is loaded.
+
+    An SAE that nothing can load again has no flags, and the command says what to fill in.
+    """
+    words = ["steer", "atlas", "build", "--text", "FILE", "--tokens", "1M"]
+    try:
+        return shlex.join([*words, *place_flags(host.session)])
+    except SteeringError:
+        return shlex.join([*words, "--model", "MODEL", "--sae", "SAE"])
+
+
+def build_here(host: Host, alias: str) -> Iterator[Notice]:
+    """Build a small atlas from the text beside the SAE, or the packaged one, and say how far it is.
+
+    Labels come from the features file, where there is one, and from what tokens suggest.
+
+    Raises:
+        AtlasError: Strangers may not write here, or it cannot be built.
+    """
+    if not host.trusted:
+        raise AtlasError("This page is open to others, so it writes no files. Use the command.")
+    told: queue.Queue[Notice] = queue.Queue()
+    ended: list[SteeringError | None] = []
+
+    def run() -> None:
+        try:
+            _build(host, alias, lambda *progress: told.put(_progress(*progress)))
+            ended.append(None)
+        except SteeringError as error:
+            ended.append(error)
+
+    worker = threading.Thread(target=run, name="build", daemon=True)
+    worker.start()
+    yield _progress("tokens", 0, None)
+    while worker.is_alive():
+        worker.join(LOOK_AGAIN)
+        latest = None
+        while not told.empty():
+            latest = told.get()
+        if latest is not None:
+            yield latest
+    if not ended:
+        raise AtlasError("The atlas could not be built: a bug, written to the page's log.")
+    if ended[0] is not None:
+        raise ended[0]
+    yield notice(host, alias)
+
+
+def _build(host: Host, alias: str, report: Report) -> None:
+    session = host.session
+    sae = session.saes[alias]
+    begun = session.atlas(alias)
+    path = own_path(sae) if begun is None else begun.path
+    text = text_source(str(sae.calibration_text or PACKAGED))
+    build(session.model, {path: sae}, text, report=report)
+    report("labels", 0, None)
+    with Atlas.open(path, sae) as atlas:
+        add_labels(atlas, truth_labels(sae.facts))
+        add_labels(atlas, list(evidence_labels(atlas)))
+
+
+def _progress(what: str, done: int, total: int | None) -> Notice:
+    of = f" of {total:,}" if total else ""
+    count = f" {done:,}{of}" if done else ""
+    share = done / total if total else None
+    return {"kind": "building", "text": f"Building the atlas: {what}{count}", "share": share}
