@@ -45,15 +45,26 @@ def test_a_text_that_cannot_be_read_is_refused(text):
         read_text(host(), text, [])
 
 
-def test_the_strongest_features_of_a_token_can_be_added():
+def test_the_strongest_features_of_a_token_are_listed_by_both_ranks():
+    from steering.atlas.token_activity import active_at
     from steering.errors import PromptError
-    from ui.tabs.inspect import strongest_at
+    from ui.tabs.inspect import MOST_LISTED, strongest_at
 
     page = host()
-    found = page.session.strongest(PROMPT, 2, 12)
+    session = page.session
+    text = session.model.encode(PROMPT, prepend_bos=session.prepend_bos, room=0)
+    found = active_at(session.model, session.saes["sae"], text, 2, limit=MOST_LISTED)
     listed = strongest_at(page, PROMPT, 2)
-    assert [line["feature"] for line in listed["features"]] == [each.feature for each in found]
-    assert listed["title"] == "Strongest at token 2"
+    wanted = {each.feature for each in (*found.by_activation, *found.by_attribution)}
+    lines = {line["feature"]: line for line in listed["features"]}
+    assert set(lines) == wanted
+    assert listed["title"] == f"{found.fired} fire at token 2"
+    assert repr(found.target) in listed["note"]
+    for each in found.by_attribution:
+        said = lines[each.feature]["ranks"]
+        assert f"activation rank {each.activation_rank}" in said
+        assert f"attribution rank {each.attribution_rank}" in said
+        assert lines[each.feature]["by"]["attribution"] == each.attribution
     with pytest.raises(PromptError, match="positions 0 to 4"):
         strongest_at(page, PROMPT, 5)
 
@@ -68,7 +79,29 @@ def test_features_are_found_by_the_words_of_their_labels(monkeypatch):
     monkeypatch.setattr(page.session.saes["sae"], "facts", facts)
     found = search_words(page, "bridge")
     assert found["title"] == "1 found for “bridge”"
-    assert found["features"] == [{"sae": "sae", "feature": 3, "name": "#3", "label": label}]
+    (line,) = found["features"]
+    assert (line["sae"], line["feature"], line["name"], line["label"]) == ("sae", 3, "#3", label)
+    with pytest.raises(FeatureError, match="1 features have a label here"):
+        search_words(page, "cake")
+
+
+def test_what_the_atlas_alone_names_is_found_with_what_it_knows(tmp_path, monkeypatch):
+    from steering.atlas.labels import set_label
+    from steering.atlas.places import own_path
+    from steering.errors import FeatureError
+    from steering.session import Session
+    from tests.atlas import made
+    from ui.tabs.inspect import search_words
+
+    monkeypatch.setattr("steering.atlas.places.user_folder", lambda: tmp_path / "own")
+    page = host(Session(made.model(), {"sae": tiny.sae()}))
+    sae = page.session.saes["sae"]
+    with made.build(own_path(sae), made.text_file(tmp_path), sae) as atlas:
+        (feature,) = atlas.one("SELECT feature FROM stats ORDER BY fired DESC")
+        set_label(atlas, feature, "suspension bridges")
+    (line,) = search_words(page, "bridge")["features"]
+    assert (line["feature"], line["label"]) == (feature, "suspension bridges")
+    assert "of tokens" in line["density"]
     with pytest.raises(FeatureError, match="1 features have a label here"):
         search_words(page, "cake")
 
