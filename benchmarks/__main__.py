@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from benchmarks.atlas import atlas_figures
 from benchmarks.decode import decode_ratios
+from benchmarks.map import map_figures
 from benchmarks.memory import plan_megabytes
 from benchmarks.page import page_figures
 from benchmarks.result import Result
@@ -18,7 +19,9 @@ from benchmarks.result import Result
 def main() -> None:
     """Measure and print."""
     logging.set_verbosity_error()
-    print_table([*decode_ratios(), plan_megabytes(), *atlas_figures(), *page_figures()])
+    print_table(
+        [*decode_ratios(), plan_megabytes(), *atlas_figures(), *map_figures(), *page_figures()]
+    )
 
 
 def print_table(results: Sequence[Result]) -> None:

@@ -48,7 +48,7 @@ def atlas_figures(*, small: bool = False) -> list[Result]:
 
 def _search_and_neighbours(features: int, width: int) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
-        sae = _sae(features, 64)
+        sae = sae_of(features, 64)
         atlas = Atlas.create(Path(folder) / "a.sqlite", sae)
         chance = random.Random(0)
         texts = (" ".join(chance.choices(WORDS, k=7)) for _ in range(features))
@@ -135,7 +135,7 @@ def _built(features: int, tokens: int) -> tuple[float, float]:
     """GiB that a build needs beyond model and SAE, and the MB of its file."""
     session = Session.demo()
     own = next(iter(session.saes.values()))
-    sae = _sae(features, own.d_in)
+    sae = sae_of(features, own.d_in)
     assert own.calibration_text is not None, "the bundle has a text of its own"
     documents = own.calibration_text.read_text(encoding="utf-8").split("\n---\n")
     repeats = -(-tokens // 8000)
@@ -149,7 +149,8 @@ def _built(features: int, tokens: int) -> tuple[float, float]:
     return grown / 2**20, size
 
 
-def _sae(features: int, width: int) -> Sae:
+def sae_of(features: int, width: int) -> Sae:
+    """A TopK SAE of random weights at the bundle's hook."""
     torch.manual_seed(0)
     about = {"hook_name": HOOK, "model_name": "bench"}
     cfg = {"architecture": "topk", "k": 64, "d_in": width, "d_sae": features, "metadata": about}

@@ -160,6 +160,7 @@ def lit_by(session: "Session", alias: str, text: str) -> dict[str, Any]:
         "features": base64.b64encode(order.numpy().astype("<u4").tobytes()).decode(),
         "acts": base64.b64encode(acts.numpy().astype("<f4").tobytes()).decode(),
         "list": [
-            {**line, "amount": f"{float(act):.3g}"} for line, act in zip(lines, acts, strict=False)
+            {**line, "amount": f"activation {float(act):.3g}"}
+            for line, act in zip(lines, acts, strict=False)
         ],
     }

@@ -92,7 +92,7 @@ def strongest_at(host: Host, text: str, position: int) -> dict[str, Any]:
 def _ranked(line: dict[str, Any], here: "ActiveHere") -> dict[str, Any]:
     return {
         **line,
-        "amount": f"{here.activation:.3g}",
+        "amount": f"activation {here.activation:.3g}",
         "ranks": f"activation rank {here.activation_rank}, attribution rank "
         f"{here.attribution_rank} ({here.attribution:+.2g} logits)",
         "by": {"activation": here.activation, "attribution": here.attribution},

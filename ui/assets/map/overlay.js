@@ -30,8 +30,9 @@ function drawNames(context, frame, places, ink, halo) {
   for (const place of places) {
     if (taken.length >= MOST_NAMES) break;
     if (!place.name) continue;
-    const [x, y] = toScreen(frame, place.x, place.y), half = context.measureText(place.name).width / 2 + 6;
-    if (x < -half || y < 0 || x > frame.width + half || y > frame.height) continue;
+    const [middle, y] = toScreen(frame, place.x, place.y), half = context.measureText(place.name).width / 2 + 6;
+    if (middle < 0 || y < 0 || middle > frame.width || y > frame.height) continue;
+    const x = Math.max(half, Math.min(frame.width - half, middle));
     const box = [x - half, y - 11, x + half, y + 11];
     if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
     taken.push(box);
