@@ -6,7 +6,9 @@ labels; the browser asks for the labels that somebody looks at.
 
 import base64
 import math
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,12 @@ def _size(session: "Session", alias: str) -> int:
     return found[0] if found else 0
 
 
+def warm_up(session: "Session", alias: str) -> None:
+    """Read a map before somebody looks at it; what is wrong is said to whoever does."""
+    with suppress(AtlasError):
+        packed_map(session, alias)
+
+
 def packed_map(session: "Session", alias: str) -> dict[str, Any]:
     """An SAE's map for the browser.
 
@@ -63,8 +71,12 @@ def packed_map(session: "Session", alias: str) -> dict[str, Any]:
         AtlasError: The SAE has no atlas, or one without a map.
     """
     atlas = _atlas(session, alias)
-    # A large map takes a second to read: the next visitor is not made to wait for it again.
-    return {"sae": alias, **_packed(str(atlas.path), atlas.path.stat().st_mtime_ns)}
+    # A large map takes a second to read: who asks meanwhile, or next, waits for that one reading.
+    with _reading:
+        return {"sae": alias, **_packed(str(atlas.path), atlas.path.stat().st_mtime_ns)}
+
+
+_reading = threading.Lock()
 
 
 @lru_cache(maxsize=4)

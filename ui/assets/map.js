@@ -6,12 +6,15 @@ const MODES = { cluster: "Cluster", density: "Density", activation: "Activation"
 const NEAR = 9, NEAR_TOUCH = 18;
 const NEAREST = 0.7, FARTHEST = 400;
 const KNOWN_MOST = 20000;
+// A frame that takes longer has fewer points while the map moves, and all of them when it rests.
+const FRAME = 16, RESTS = 160;
 const began = performance.now();
 
 let value = copy(props.value);
 let points = null, painter = null, places = [];
 let view = { x: 0.5, y: 0.5, scale: 1 };
 let mode = "cluster", lasso = false, line = [], group = null, lit = null;
+let share = 1, moved = -RESTS, resting = null;
 let hovered = -1, opened = -1, crossed = false, pending = false, asked = null;
 const known = new Map();
 
@@ -48,6 +51,7 @@ function newPainter() {
   painter.points(points.places);
   resize();
   recolour();
+  if (stage.clientWidth) measure();
 }
 
 function resize() {
@@ -89,7 +93,10 @@ function redraw() {
   requestAnimationFrame(() => {
     pending = false;
     if (!points || !painter || !stage.clientWidth) return;
-    painter.draw({ ...view, scale: view.scale * devicePixelRatio }, dotSize());
+    const fewer = performance.now() - moved < RESTS ? share : 1;
+    painter.draw({ ...view, scale: view.scale * devicePixelRatio }, dotSize(), fewer);
+    clearTimeout(resting);
+    if (fewer < 1) resting = setTimeout(redraw, RESTS);
     const style = getComputedStyle(root);
     drawOverlay(over, frame(), {
       points, places, named: true, line, cross: crossed,
@@ -100,7 +107,19 @@ function redraw() {
   });
 }
 
+// What a frame costs here: the second of two, since the first one also sends the points.
+function measure() {
+  const at = { ...view, scale: view.scale * devicePixelRatio };
+  painter.draw(at, dotSize(), 0.1);
+  painter.finish();
+  const start = performance.now();
+  painter.draw(at, dotSize(), 0.1);
+  painter.finish();
+  share = Math.min(1, Math.max(0.05, 0.1 * FRAME / Math.max(0.1, performance.now() - start)));
+}
+
 function move(next) {
+  moved = performance.now();
   const scale = Math.max(NEAREST * fitted(), Math.min(FARTHEST * fitted(), next.scale));
   const inside = (v) => Math.max(-0.1, Math.min(1.1, v));
   view = { x: inside(next.x), y: inside(next.y), scale };

@@ -16,6 +16,7 @@ from ui.map import (
     map_component,
     may_make,
     packed_map,
+    warm_up,
     which_map,
 )
 from ui.toasts import PLUMBING, toasting
@@ -52,7 +53,11 @@ def wire(host: Host, parts: Layout) -> None:
 
     def begin(alias: str | None, now: dict[str, Any]) -> Any:
         found = which_map(host.session, alias)
-        return gr.skip() if found["of"] == now["of"] else found
+        if found["of"] == now["of"]:
+            return gr.skip()
+        if found["sae"] is not None:
+            warm_up(host.session, found["sae"])
+        return found
 
     explore = parts.explore
     gr.on(
