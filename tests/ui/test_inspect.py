@@ -97,7 +97,9 @@ def test_what_the_atlas_alone_names_is_found_with_what_it_knows(tmp_path, monkey
     page = host(Session(made.model(), {"sae": tiny.sae()}))
     sae = page.session.saes["sae"]
     with made.build(own_path(sae), made.text_file(tmp_path), sae) as atlas:
-        (feature,) = atlas.one("SELECT feature FROM stats ORDER BY fired DESC")
+        busiest = atlas.one("SELECT feature FROM stats ORDER BY fired DESC")
+        assert busiest is not None
+        (feature,) = busiest
         set_label(atlas, feature, "suspension bridges")
     (line,) = search_words(page, "bridge")["features"]
     assert (line["feature"], line["label"]) == (feature, "suspension bridges")
