@@ -8,27 +8,38 @@ class Recipe:
     """What is trained, on how much, from which seeds. A finished bundle names its recipe."""
 
     seed: int = 0
-    documents: int = 100_000
+    documents: int = 200_000
     vocabulary: int = 8_000
     """Before tokens that the corpus never uses are dropped. Large enough that every name of the
     world is one token: 4,000 leaves four in five split."""
     row: int = 256
     """Tokens per training row; whole documents are packed into rows and never see each other."""
 
-    layers: int = 6
-    width: int = 192
-    hidden: int = 512
-    heads: int = 6
+    layers: int = 4
+    width: int = 256
+    hidden: int = 768
+    heads: int = 4
     batch: int = 16
-    cycles: tuple[int, ...] = (2_800,)
+    cycles: tuple[int, ...] = (2_600,)
     """Steps of each learning-rate cycle: warm-up, then a cosine down to 5 %. A usable model stands
     at the end of each; with more than one, a rung of the ladder can be tried before training on."""
 
     learning_rate: float = 7e-3
     """Of the matrices, under Muon."""
 
-    embedding_rate: float = 4e-3
-    """Of the embedding and the gains, under AdamW."""
+    writing_share: float = 0.15
+    """Of that rate, for the matrices that write into the residual stream."""
+
+    embedding_rate: float = 3.2e-2
+    """Of the embedding, under AdamW."""
+
+    embedding_std: float = 0.3
+    """At the start. With it and the two rates above, what a token is stays a large part of the
+    stream behind every layer: otherwise the first block's output is a hundred times the embedding's
+    and holds word classes, in which an SAE finds no single name."""
+
+    gain_rate: float = 4e-3
+    """Of the gains, under AdamW."""
 
     restart: float = 0.8
     """Peak of each cycle as a share of the one before."""
