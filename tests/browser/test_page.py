@@ -85,7 +85,7 @@ def test_features_are_added_by_number_and_by_words(page: Page) -> None:
     expect(page.locator(".rack .row")).to_have_count(1)
     assert rack_number(page) == "2.5"
     add(page, "golden gate")
-    page.locator("#found .found button").first.click()
+    page.locator("#found .found button:text-is('Add')").first.click()
     expect(page.locator(".rack .row")).to_have_count(2)
     expect(page.locator(".rack .row").nth(1)).to_contain_text("Golden Gate")
 
@@ -340,7 +340,7 @@ def test_a_text_sent_to_inspect_lights_up_and_a_token_gives_features(page: Page)
     page.wait_for_selector("#strongest .found")
     shot(page, "inspect")
     before = page.locator(".rack .row").count()
-    page.locator("#strongest .found button").first.click()
+    page.locator("#strongest .found button:text-is('Add')").first.click()
     expect(page.locator(".rack .row")).to_have_count(before + 1)
 
 
