@@ -10,10 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from sae_lens import (
-    MatryoshkaBatchTopKTrainingSAE,
-    MatryoshkaBatchTopKTrainingSAEConfig,
-)
+from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import SAEMetadata
 from sae_lens.training.sae_trainer import SAETrainer
@@ -22,6 +19,8 @@ from tqdm import tqdm
 from transformers import LlamaForCausalLM
 
 from steering.demo.corpus import attention_mask, load_or_build_corpus
+from steering.demo.precision import is_quick_in_bfloat16
+from steering.demo.prototypes import Activations, start
 from steering.demo.recipe import Recipe, hook_name
 from steering.demo.tokens import SPECIAL
 
@@ -35,8 +34,9 @@ def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu"
     if (folder / "sae_weights.safetensors").exists():
         return folder
     torch.manual_seed(recipe.seed)
-    sae = MatryoshkaBatchTopKTrainingSAE(_config(recipe, layer, device))
-    acts = collect(recipe, work, layer).to(device)
+    sae = BatchTopKTrainingSAE(_config(recipe, layer, device))
+    read = collect(recipe, work, layer)
+    acts = read.vectors.to(device)
     checkpoints = work / f"{folder.name}.checkpoints"
     trainer = SAETrainer(_trainer_config(recipe, checkpoints, device), sae, _batches(acts, recipe))
     _resume(trainer, sae, checkpoints)
@@ -45,6 +45,9 @@ def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu"
         trainer.activation_scaler.estimate_scaling_factor(
             recipe.width, _batches(acts, recipe), _NORM_BATCHES
         )
+        scale = trainer.activation_scaler.scaling_factor
+        assert scale is not None, "it was estimated just now"
+        _begin(sae, read, scale, recipe)
     trainer.data_provider = _batches(acts, recipe, start=trainer.n_training_steps)
     sae = trainer.fit()
     sae.save_inference_model(folder)
@@ -56,22 +59,41 @@ def sae_folder(work: Path, layer: int) -> Path:
     return work / f"sae-{layer}"
 
 
-def collect(recipe: Recipe, work: Path, layer: int) -> Float[Tensor, "tokens width"]:
+def collect(recipe: Recipe, work: Path, layer: int) -> Activations:
     """Residual vectors of ordinary tokens behind a layer, in the order of the rows."""
     _, rows, _ = load_or_build_corpus(recipe, work)
     model = load_trunk(work / "model", layer)
-    acts = torch.empty(recipe.sae_tokens, recipe.width)
-    filled = 0
+    opening = int(model.config.bos_token_id)  # pyright: ignore
+    vectors = torch.empty(recipe.sae_tokens, recipe.width)
+    tokens = torch.empty(recipe.sae_tokens, dtype=torch.long)
+    documents = torch.empty(recipe.sae_tokens, dtype=torch.long)
+    filled = begun = 0
     bar = tqdm(total=recipe.sae_tokens, desc="Activations")
     for resid, ids in residuals(model, rows, layer):
-        kept = resid[ids >= len(SPECIAL)][: recipe.sae_tokens - filled]
-        acts[filled : filled + len(kept)] = kept
-        filled += len(kept)
-        bar.update(len(kept))
+        numbers = begun + (ids == opening).flatten().cumsum(0).view_as(ids)
+        begun = int(numbers.max())
+        kept = ids >= len(SPECIAL)
+        part = slice(filled, min(filled + int(kept.sum()), recipe.sae_tokens))
+        size = part.stop - part.start
+        vectors[part] = resid[kept][:size]
+        tokens[part] = ids[kept][:size]
+        documents[part] = numbers[kept][:size]
+        filled = part.stop
+        bar.update(size)
         if filled == recipe.sae_tokens:
             break
     bar.close()
-    return acts[:filled]
+    return Activations(vectors[:filled], tokens[:filled], documents[:filled])
+
+
+@torch.no_grad()
+def _begin(sae: BatchTopKTrainingSAE, read: Activations, scale: float, recipe: Recipe) -> None:
+    """Give an untrained SAE, which reads the stream times `scale`, the weights it starts from."""
+    found = start(read, recipe.latents, torch.Generator().manual_seed(recipe.seed))
+    sae.W_dec.copy_(found.w_dec)
+    sae.W_enc.copy_(found.w_enc)
+    sae.b_enc.copy_(found.b_enc * scale)
+    sae.b_dec.copy_(found.b_dec * scale)
 
 
 def load_trunk(folder: Path, layer: int) -> LlamaForCausalLM:
@@ -113,7 +135,7 @@ def _batches(
         step += 1
 
 
-def _config(recipe: Recipe, layer: int, device: str) -> MatryoshkaBatchTopKTrainingSAEConfig:
+def _config(recipe: Recipe, layer: int, device: str) -> BatchTopKTrainingSAEConfig:
     metadata = SAEMetadata(
         model_name=MODEL_NAME,
         hook_name=hook_name(layer),
@@ -122,13 +144,14 @@ def _config(recipe: Recipe, layer: int, device: str) -> MatryoshkaBatchTopKTrain
         context_size=recipe.row,
         dataset_path="the bundled grammar",
     )
-    return MatryoshkaBatchTopKTrainingSAEConfig(
+    return BatchTopKTrainingSAEConfig(
         d_in=recipe.width,
         d_sae=recipe.latents,
         k=recipe.active,
-        matryoshka_widths=[*recipe.nested, recipe.latents],
         dtype="float32",
         device=device,
+        decoder_init_norm=1.0,
+        topk_threshold_lr=0.03,
         # Folded into the weights at the end. Without it the biases of a stream of norm 75 cannot
         # grow to its size in the steps that there are.
         normalize_activations="expected_average_only_in",
@@ -140,20 +163,22 @@ def _trainer_config(recipe: Recipe, checkpoints: Path, device: str) -> SAETraine
     samples = recipe.sae_samples
     return SAETrainerConfig(
         device=device,
+        autocast=is_quick_in_bfloat16(torch.device(device)),
         total_training_samples=samples,
         train_batch_size_samples=recipe.sae_batch,
         lr=recipe.sae_learning_rate,
         lr_end=recipe.sae_learning_rate / 10,
         lr_warm_up_steps=min(100, samples // recipe.sae_batch // 10),
         lr_decay_steps=samples // recipe.sae_batch // 5,
-        dead_feature_window=max(1, min(200, samples // recipe.sae_batch // 4)),
+        # A latent of a rare token is silent for long, and not dead: nothing is revived.
+        dead_feature_window=samples,
         n_checkpoints=4,
         checkpoint_path=str(checkpoints),
         logger=LoggingConfig(log_to_wandb=False),
     )
 
 
-def _resume(trainer: SAETrainer, sae: MatryoshkaBatchTopKTrainingSAE, folder: Path) -> None:
+def _resume(trainer: SAETrainer, sae: BatchTopKTrainingSAE, folder: Path) -> None:
     found = [p for p in folder.glob("*") if (p / "trainer_state.pt").exists()]
     if not found:
         return

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steering.demo.corpus import attention_mask, held_out_rows, load_or_build_corpus
+from steering.demo.precision import is_quick_in_bfloat16
 from steering.demo.recipe import Recipe
 from steering.demo.tokens import CONTEXT, SPECIAL
 
@@ -178,7 +179,7 @@ def _train_step(
     for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         group["lr"] = group["peak"] * _schedule(recipe, step)
     with torch.autocast(
-        rows.device.type, torch.bfloat16, enabled=_is_quick_in_bfloat16(rows.device)
+        rows.device.type, torch.bfloat16, enabled=is_quick_in_bfloat16(rows.device)
     ):
         loss = _loss(model, ids, window)
     loss.backward()
@@ -189,15 +190,6 @@ def _train_step(
         optimizer.step()
         optimizer.zero_grad()
     return loss.item()
-
-
-def _is_quick_in_bfloat16(device: torch.device) -> bool:
-    """Whether the matrices multiply quicker in bfloat16.
-
-    A processor with matrix tiles (AMX) is some ten times as quick at it, one without takes 2.4
-    times as long as in float32.
-    """
-    return device.type != "cpu" or torch.cpu._is_amx_tile_supported()
 
 
 def _share_gradients(model: LlamaForCausalLM, processes: int) -> None:

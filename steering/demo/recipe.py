@@ -20,7 +20,7 @@ class Recipe:
     hidden: int = 768
     heads: int = 4
     batch: int = 16
-    cycles: tuple[int, ...] = (2_600,)
+    cycles: tuple[int, ...] = (4_000,)
     """Steps of each learning-rate cycle: warm-up, then a cosine down to 5 %. A usable model stands
     at the end of each; with more than one, a rung of the ladder can be tried before training on."""
 
@@ -51,20 +51,19 @@ class Recipe:
     the talk is about has to be carried along in the residual stream: that is what an SAE can find.
     """
 
-    sae_layers: tuple[int, ...] = (3, 2)
+    sae_layers: tuple[int, ...] = (0, 1)
     """Where the SAEs read and write; the first one is the page's and the presets'."""
 
-    latents: int = 2_048
+    latents: int = 8_192
     active: int = 32
-    nested: tuple[int, ...] = (512,)
-    """Widths of the Matryoshka levels inside the SAE: broad features come first."""
-
-    sae_tokens: int = 600_000
+    sae_tokens: int = 1_000_000
     """Different vectors kept in memory; each batch is drawn from them anew."""
 
-    sae_samples: int = 1_200_000
+    sae_samples: int = 900_000
     sae_batch: int = 1_024
-    sae_learning_rate: float = 3e-3
+    sae_learning_rate: float = 3e-4
+    """Low, since training starts from prototypes, which a higher one undoes in a few steps."""
+
     measured_tokens: int = 1_000_000
     checkpoint_every: int = 200
     processes: int = 2
@@ -100,9 +99,9 @@ SHORT = replace(
     SHIPPED,
     documents=30_000,
     cycles=(600,),
-    sae_layers=(1,),
-    sae_tokens=200_000,
-    sae_samples=800_000,
+    sae_layers=(0,),
+    sae_tokens=500_000,
+    sae_samples=400_000,
     measured_tokens=100_000,
 )
 """The short loop: edit the world, train a little, see which claims move."""
@@ -119,7 +118,6 @@ TOY = replace(
     cycles=(6, 6),
     warmup=2,
     sae_layers=(0, 1),
-    nested=(16,),
     latents=64,
     active=8,
     sae_tokens=4_096,

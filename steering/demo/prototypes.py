@@ -1,0 +1,111 @@
+"""Where an SAE's training starts: a latent for each token, for each kind of talk, and for the rest.
+
+Knows vectors, token ids and which document each came from; reads no label. An SAE that starts at
+random needs more of every rare token than a training text holds: names stay mixed, one feature of
+2,000 tells a concept with an F1 of 0.5. Tokenized SAEs (Dooms & Wilhelm 2024) give each token a row
+of its own; here such rows are only where training starts from.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+_LEAST_TOKEN = 5  # occurrences of a token that gets a latent
+_LEAST_TALK = 25  # tokens of a document that counts as a talk
+_TOKEN_SHARE = 0.5  # of the latents, at most
+_TALK_SHARE = 0.125
+_ROUNDS = 15  # of k-means
+_RIDGE = 0.01  # of the mean variance, so that the covariance can be inverted
+_TOKEN_GATE, _TALK_GATE = 2.5, 2.5
+_LOOSE = 0.3  # how strongly the rest reads at first
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Residual vectors of ordinary tokens, with the token and the document of each."""
+
+    vectors: Float[Tensor, "tokens width"]
+    ids: Int[Tensor, " tokens"]
+    documents: Int[Tensor, " tokens"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights of an SAE before training, with decoder rows of length 1."""
+
+    w_dec: Float[Tensor, "d_sae width"]
+    w_enc: Float[Tensor, "width d_sae"]
+    b_enc: Float[Tensor, " d_sae"]
+    b_dec: Float[Tensor, " width"]
+
+
+def start(read: Activations, latents: int, draw: torch.Generator) -> Start:
+    """Kinds of talk first, then samples of what tokens do not explain, then tokens.
+
+    A latent of a prototype p reads along C⁻¹p, C being the stream's covariance: of all directions
+    that answer p with its length, the one that answers the rest of the stream least. Its bias opens
+    it only at most of that length, so that near prototypes do not all fire at once.
+
+    Args:
+        read: What the SAE will be trained on.
+        latents: How many it has.
+        draw: Of the talks that clusters grow from, and of the samples.
+    """
+    mean = read.vectors.mean(0)
+    around = read.vectors - mean
+    by_token, often = _means(around, read.ids)
+    frequent = often.argsort(descending=True)
+    frequent = frequent[often[frequent] >= _LEAST_TOKEN][: int(latents * _TOKEN_SHARE)]
+    covariance = around.T @ around / len(around)
+    covariance += _RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance))
+    talks = _kinds_of_talk(around, read.documents, covariance, int(latents * _TALK_SHARE), draw)
+    tokens = by_token[frequent]
+    known = (often[read.ids] > 2 * _LEAST_TOKEN).nonzero()[:, 0]
+    rest = latents - len(talks) - len(tokens)
+    some = known[torch.randint(len(known), (rest,), generator=draw)]
+    samples = around[some] - by_token[read.ids[some]]
+    rows = F.normalize(torch.cat([talks, samples, tokens]), dim=-1)
+    reading = torch.linalg.solve(covariance, rows.T)
+    reading /= (rows.T * reading).sum(0)
+    gate = torch.cat(
+        [
+            torch.full((len(talks),), _TALK_GATE),
+            torch.ones(rest),
+            torch.full((len(tokens),), _TOKEN_GATE),
+        ]
+    )
+    length = torch.cat([talks.norm(dim=-1), torch.zeros(rest), tokens.norm(dim=-1)])
+    reading[:, len(talks) : len(talks) + rest] = _LOOSE * rows.T[:, len(talks) : len(talks) + rest]
+    return Start(rows, reading * gate, -(gate - 1) * length, mean)
+
+
+def _means(
+    vectors: Float[Tensor, "tokens width"], group: Int[Tensor, " tokens"]
+) -> tuple[Float[Tensor, "groups width"], Float[Tensor, " groups"]]:
+    size = int(group.max()) + 1
+    count = torch.bincount(group, minlength=size).float()
+    total = torch.zeros(size, vectors.shape[1]).index_add_(0, group, vectors)
+    return total / count.clamp(min=1)[:, None], count
+
+
+def _kinds_of_talk(
+    around: Float[Tensor, "tokens width"],
+    documents: Int[Tensor, " tokens"],
+    covariance: Float[Tensor, "width width"],
+    most: int,
+    draw: torch.Generator,
+) -> Float[Tensor, "kinds width"]:
+    """Mean vectors of clusters of documents, by spherical k-means on whitened document means."""
+    by_document, lengths = _means(around, documents)
+    talks = by_document[lengths >= min(_LEAST_TALK, int(lengths.max()))]
+    whitening = torch.linalg.cholesky(torch.linalg.inv(covariance))
+    points = F.normalize(talks @ whitening, dim=-1)
+    centres = points[torch.randperm(len(points), generator=draw)[:most]]
+    for _ in range(_ROUNDS):
+        sums = torch.zeros_like(centres).index_add_(0, (points @ centres.T).argmax(1), points)
+        centres = F.normalize(sums, dim=-1)
+    means, sizes = _means(talks, (points @ centres.T).argmax(1))
+    return means[sizes >= 2]
