@@ -40,7 +40,12 @@ def _line(session: "Session", alias: str, found: "Found") -> dict[str, Any]:
 
 
 def _density(share: float) -> str | None:
-    return f"fires on {100 * share:.2g} % of tokens" if share > 0 else None
+    return f"fires on {percent(share)} of tokens" if share > 0 else None
+
+
+def percent(share: float) -> str:
+    """A share that may be tiny."""
+    return f"{100 * share:.2g} %"
 
 
 def feature_name(session: "Session", alias: str | None, feature: int) -> str:

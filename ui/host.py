@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from steering.errors import LoadError, SteeringError
+from steering.errors import AtlasError, LoadError, SteeringError
 from ui.line import Line
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ class Host:
         self._began = time.monotonic()
         self._loaded = threading.Event()
         """Of the last attempt: one that was overtaken has no say any more."""
+
+    def require_trusted(self) -> None:
+        """Raise where strangers may not write an atlas.
+
+        Raises:
+            AtlasError: This page is one of those.
+        """
+        if not self.trusted:
+            raise AtlasError("This page is open to others, so it writes no files. Use the command.")
 
     def start(self, load: Load | None = None) -> None:
         """Load in the background; what is there now stays in use until then."""

@@ -142,8 +142,7 @@ def make_it(host: Host, alias: str) -> None:
     """
     from steering.atlas.map import make_map
 
-    if not host.trusted:
-        raise AtlasError("This page is open to others, so it writes no files. Use the command.")
+    host.require_trusted()
     make_map(_atlas(host.session, alias), host.session.saes[alias])
 
 

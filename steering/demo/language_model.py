@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -157,9 +158,14 @@ def _optimizers(model: LlamaForCausalLM, recipe: Recipe) -> tuple[torch.optim.Op
         torch.optim.Muon(muon, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(rest, betas=(0.9, 0.98)),
     )
-    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+    for group in _groups(optimizers):
         group["peak"] = group["lr"]
     return optimizers
+
+
+def _groups(optimizers: tuple[torch.optim.Optimizer, ...]) -> Iterator[dict[str, Any]]:
+    """The parameters of one learning rate each; `peak` is the highest."""
+    return (group for optimizer in optimizers for group in optimizer.param_groups)
 
 
 def _train_step(
@@ -176,7 +182,7 @@ def _train_step(
     ids = rows[torch.randint(len(rows), (recipe.batch,), generator=draw).to(rows.device)]
     ids = ids.chunk(recipe.processes)[rank]
     window = recipe.windows[int(torch.randint(len(recipe.windows), (), generator=draw))]
-    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+    for group in _groups(optimizers):
         group["lr"] = group["peak"] * _schedule(recipe, step)
     with torch.autocast(
         rows.device.type, torch.bfloat16, enabled=is_quick_in_bfloat16(rows.device)

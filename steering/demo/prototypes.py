@@ -19,7 +19,7 @@ _TOKEN_SHARE = 0.5  # of the latents, at most
 _TALK_SHARE = 0.125
 _ROUNDS = 15  # of k-means
 _RIDGE = 0.01  # of the mean variance, so that the covariance can be inverted
-_TOKEN_GATE, _TALK_GATE = 2.5, 2.5
+_GATE = 2.5  # a prototype's slope; its bias opens it at 1 - 1/2.5 of the prototype's length
 _LOOSE = 0.3  # how strongly the rest reads at first
 
 
@@ -43,7 +43,7 @@ class Start:
 
 
 def start(read: Activations, latents: int, draw: torch.Generator) -> Start:
-    """Kinds of talk first, then samples of what tokens do not explain, then tokens.
+    """Kinds of talk first, then tokens, then samples of what tokens do not explain.
 
     A latent of a prototype p reads along C⁻¹p, C being the stream's covariance: of all directions
     that answer p with its length, the one that answers the rest of the stream least. Its bias opens
@@ -62,24 +62,19 @@ def start(read: Activations, latents: int, draw: torch.Generator) -> Start:
     covariance = around.T @ around / len(around)
     covariance += _RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance))
     talks = _kinds_of_talk(around, read.documents, covariance, int(latents * _TALK_SHARE), draw)
-    tokens = by_token[frequent]
+    prototypes = torch.cat([talks, by_token[frequent]])
     known = (often[read.ids] > 2 * _LEAST_TOKEN).nonzero()[:, 0]
-    rest = latents - len(talks) - len(tokens)
-    some = known[torch.randint(len(known), (rest,), generator=draw)]
-    samples = around[some] - by_token[read.ids[some]]
-    rows = F.normalize(torch.cat([talks, samples, tokens]), dim=-1)
-    reading = torch.linalg.solve(covariance, rows.T)
-    reading /= (rows.T * reading).sum(0)
-    gate = torch.cat(
-        [
-            torch.full((len(talks),), _TALK_GATE),
-            torch.ones(rest),
-            torch.full((len(tokens),), _TOKEN_GATE),
-        ]
+    some = known[torch.randint(len(known), (latents - len(prototypes),), generator=draw)]
+    samples = F.normalize(around[some] - by_token[read.ids[some]], dim=-1)
+    rows = F.normalize(prototypes, dim=-1)
+    matched = torch.linalg.solve(covariance, rows.T)
+    matched /= (rows.T * matched).sum(0)
+    return Start(
+        w_dec=torch.cat([rows, samples]),
+        w_enc=torch.cat([_GATE * matched, _LOOSE * samples.T], 1),
+        b_enc=torch.cat([(1 - _GATE) * prototypes.norm(dim=-1), torch.zeros(len(samples))]),
+        b_dec=mean,
     )
-    length = torch.cat([talks.norm(dim=-1), torch.zeros(rest), tokens.norm(dim=-1)])
-    reading[:, len(talks) : len(talks) + rest] = _LOOSE * rows.T[:, len(talks) : len(talks) + rest]
-    return Start(rows, reading * gate, -(gate - 1) * length, mean)
 
 
 def _means(

@@ -79,8 +79,7 @@ def build_here(host: Host, alias: str) -> Iterator[Notice]:
     Raises:
         AtlasError: Strangers may not write here, or it cannot be built.
     """
-    if not host.trusted:
-        raise AtlasError("This page is open to others, so it writes no files. Use the command.")
+    host.require_trusted()
     told: queue.Queue[Notice] = queue.Queue()
     ended: list[SteeringError | None] = []
 

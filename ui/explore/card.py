@@ -18,8 +18,8 @@ from steering.atlas.geometry import RADII, rings
 from steering.atlas.labels import PERSON
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
-from ui.explore.finding import bars, percent
-from ui.feature_lines import feature_name
+from ui.explore.finding import bars
+from ui.feature_lines import feature_lines, feature_name, percent
 from ui.host import Host
 from ui.rack import label_of
 
@@ -163,6 +163,8 @@ def _gains(tokens: tuple[TokenGain, ...]) -> list[list[str]]:
 def _walk(session: "Session", alias: str, feature: int, atlas: Atlas | None) -> dict[str, Any]:
     """The neighbours by ring, each with how much it fires together with the feature."""
     found = session.neighbours(feature, alias, NEIGHBOURS)
+    lines = feature_lines(session, alias, [each.feature for each in found])
+    named = {line["feature"]: {"name": line["name"], "label": line["label"]} for line in lines}
     together = {} if atlas is None else {p.feature: p.closeness for p in partners(atlas, feature)}
     walked = [
         {
@@ -171,8 +173,7 @@ def _walk(session: "Session", alias: str, feature: int, atlas: Atlas | None) -> 
             "neighbours": [
                 {
                     "feature": each.feature,
-                    "name": feature_name(session, alias, each.feature),
-                    "label": label_of(session, alias, each.feature),
+                    **named[each.feature],
                     "cosine": round(each.cosine, 3),
                     "together": _two(together.get(each.feature)),
                 }

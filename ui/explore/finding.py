@@ -12,7 +12,7 @@ from steering.atlas.store import Atlas
 from steering.atlas.suggest import suggest
 from steering.errors import AliasError, AtlasError
 from steering.interventions import Intervention
-from ui.feature_lines import feature_name
+from ui.feature_lines import feature_name, percent
 from ui.host import Host
 from ui.rack import label_of
 
@@ -190,11 +190,6 @@ def _bare_row(host: Host, alias: str, feature: int, why: str) -> dict[str, Any]:
             ("score", "source", "density", "max", "badge", "output_score", "intervention", "amount")
         ),
     }
-
-
-def percent(share: float) -> str:
-    """A share that may be tiny."""
-    return f"{100 * share:.2g} %"
 
 
 def amount_of(edit: Intervention) -> str:

@@ -25,7 +25,10 @@ from ui.tabs.inspect import search_words
 from ui.toasts import PLUMBING, toast, toasting, toasting_or
 
 NONE_FOUND: dict[str, Any] = {"title": "", "features": []}
-INTO_RACK = "(told, rack) => window.playground.addRows(told, rack)"
+INTO_RACK: dict[str, Any] = {
+    "js": "(told, rack) => window.playground.addRows(told, rack)",
+    "api_visibility": "private",
+}
 
 
 def wire(host: Host, parts: Layout) -> None:
@@ -48,8 +51,6 @@ def wire(host: Host, parts: Layout) -> None:
 
 
 def _wire_adding(host: Host, parts: Layout) -> None:
-    merged: dict[str, Any] = {"js": INTO_RACK, "api_visibility": "private"}
-
     # What was found for other words must not stand below these.
     @toasting_or([None, NONE_FOUND, gr.skip()])
     def add(typed: str, rack: Rack, *where: Any) -> list[Any]:
@@ -67,7 +68,7 @@ def _wire_adding(host: Host, parts: Layout) -> None:
         [parts.row, parts.found, parts.add],
         **PLUMBING,
     )
-    added.then(None, [parts.row, parts.rack], parts.rack, **merged)
+    added.then(None, [parts.row, parts.rack], parts.rack, **INTO_RACK)
 
     for listing in (parts.found, parts.strongest, *parts.explore.pickable):
         wire_picking(host, parts, listing.pick_feature, lambda picked: [picked])
@@ -89,7 +90,7 @@ def wire_picking(
         return {"rows": [row_of(host.session, place.of(edit)) for edit in made]}
 
     picked = told(pick, [parts.rack, *parts.placing], parts.row, **PLUMBING)
-    picked.then(None, [parts.row, parts.rack], parts.rack, js=INTO_RACK, api_visibility="private")
+    picked.then(None, [parts.row, parts.rack], parts.rack, **INTO_RACK)
 
 
 def wire_opening(parts: Layout, listing: gr.HTML) -> None:
