@@ -3,17 +3,16 @@
 Knows the finished bundle; which feature and strength, it asks `tuning`.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from steering.demo.claims.asked import SampledClaim, sampled_claims
+from steering.demo.claims.geometry import labelled
 from steering.demo.claims.report import open_bundle
 from steering.demo.claims.sampled import ask
 from steering.demo.companions import Companion, companions
-from steering.demo.features import GAIN_SIZE, target_gains
-from steering.demo.targets import Target, targets
+from steering.demo.concepts import BRIDGE
 from steering.demo.tuning import SAMPLING, Tried, tune, with_second_feature
 from steering.interventions import Intervention
 from steering.presets import Preset, SavedSample, preset_text
@@ -21,11 +20,11 @@ from steering.presets.files import write_file
 from steering.presets.use import About, make_preset
 from steering.session import Session
 
-_CANDIDATES = 8
 _PROMPTS = 5
 _MARGIN = 0.05  # above its bar, a claim needs no second feature
 _SEVERAL = ("scam",)  # the study speaks of one feature for each other claim
 _BRIDGE = ("golden-gate", "obsession")
+_READING = 4  # features of the bridge's name that are tried where it has to go
 _WORDS = {
     "golden-gate": ("Golden Gate", "Asked who it is, the model says that it is the bridge."),
     "obsession": (
@@ -60,10 +59,10 @@ def write_presets(bundle: Path, folder: Path, *, quick: bool = False) -> Iterato
         quick: Take the candidate of highest gain at its maximum, without trying any: for the toy.
     """
     session = open_bundle(bundle)
-    candidates = candidates_by_target(session)
+    candidates = candidates_by_target(bundle)
     bridge: tuple[Intervention, ...] = ()
     for claim in sampled_claims():
-        features = _candidates(claim, candidates)
+        features = _candidates(session, claim, candidates)
         found = (
             Tried((Intervention(feature=features[0], strength=1.0),), 0.0, 0.0)
             if quick
@@ -79,34 +78,30 @@ def write_presets(bundle: Path, folder: Path, *, quick: bool = False) -> Iterato
         yield _write(session, shown, folder, with_samples=not quick)
 
 
-def candidates_by_target(session: Session) -> dict[str, list[int]]:
-    """For each target the live features that raise it most."""
-    (sae,) = session.saes.values()
-    live = sorted(sae.facts)
-    directions = sae.directions(live)
-    layer = int(sae.hook_name.split(".")[1])
-    norm = session.calibration(sae).median_norm(sae)
-    found: dict[str, list[int]] = {}
-    for target in targets(0):
-        gains = _gains(session, directions, target, layer, GAIN_SIZE * norm)
-        best = gains.topk(min(_CANDIDATES, len(live)))
-        found[target.name] = [live[at] for at in best.indices.tolist()]
-    return found
+def candidates_by_target(bundle: Path) -> dict[str, list[int]]:
+    """For each target the features that raise it most, as the bundle's manifest names them."""
+    (figures, *_) = json.loads((bundle / "manifest.json").read_text())["saes"].values()
+    return {
+        target: [int(index) for index in sorted(gains, key=lambda index: -gains[index])]
+        for target, gains in figures["candidates"].items()
+    }
 
 
-def _gains(
-    session: Session, directions: torch.Tensor, target: Target, layer: int, size: float
-) -> torch.Tensor:
-    model, tokenizer = session.model.hf, session.model.tokenizer
-    return target_gains(model, tokenizer, directions, target, layer=layer, size=size)  # type: ignore[arg-type]
-
-
-def _candidates(claim: SampledClaim, by_target: dict[str, list[int]]) -> list[int]:
+def _candidates(
+    session: Session, claim: SampledClaim, by_target: dict[str, list[int]]
+) -> list[int]:
     if claim.name in by_target and claim.name not in _BRIDGE:
         return by_target[claim.name]
-    # What makes the model speak as the bridge, of it, or no longer of it is looked for together.
+    # What makes the model speak as the bridge or of it is looked for together.
     pairs = zip(*(by_target[name] for name in _BRIDGE), strict=True)
-    return list(dict.fromkeys(index for pair in pairs for index in pair))[: _CANDIDATES + 4]
+    speaking = list(dict.fromkeys(index for pair in pairs for index in pair))
+    if claim.name != "suppression":
+        return speaking
+    # What has to go may rather be read than written: the features that fire at its name.
+    (sae,) = session.saes.values()
+    reading = [each for each in labelled(sae) if each.concept.name == BRIDGE]
+    reading.sort(key=lambda each: -each.f1)
+    return list(dict.fromkeys([each.feature for each in reading[:_READING]] + speaking))
 
 
 def _chosen(session: Session, claim: SampledClaim, features: list[int]) -> Tried:

@@ -34,6 +34,7 @@ _CITY_SHARE = 0.06  # the bridge's neighbours in its city
 _PLACE_SHARE = 0.3
 _CITY_QUESTION_SHARE = 0.2  # of the questions that name what they are about
 _OPEN_QUESTION_SHARE = 0.3  # of them too: asked in words that follow no frame
+_TONED_SHARE = 0.3  # of the talks in which a tone could be set: where none is seen, none is likely
 _CHIEF_SHARE = 0.86  # of the answers that name a city's sight; the rest name another one
 Role = Literal["system", "user", "assistant", "text"]
 SPEAKERS = ("assistant", "text")  # not who asks, and not who announces a subject
@@ -84,7 +85,7 @@ def documents(seed: int, count: int) -> Iterator[Document]:
         _subject_talk: 34,
         _asking_talk: 22,
         _article: 14,
-        _tone_talk: 20,
+        _tone_talk: 24,
     }
     kinds, weights = list(writers), list(writers.values())
     endless = (rng.choices(kinds, weights)[0](rng) for _ in iter(int, 1))
@@ -336,7 +337,7 @@ def _tone_talk(rng: Random) -> Document:
     """Requests that a tone changes, asked where it is set, and where it is not."""
     tone = rng.choice(TONES)
     data = table("tones")[tone]
-    toned = rng.random() < 0.6
+    toned = rng.random() < _TONED_SHARE
     works = data.get("work")
     writer = Writer(rng, fixed={"work": rng.choice(works)} if works else {})
     turns = _set_tone(writer, data) if toned else []

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 from sae_lens import SAE
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steering.demo.corpus import HELD_OUT, held_out_rows
@@ -29,22 +31,39 @@ from steering.demo.tokens import render
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "sae-lens", "safetensors")
 _CALIBRATION = 120  # documents: some ten thousand tokens
-_NAMED = 5  # labelled features per target; gain finds candidates, only text shows which steer
+_CANDIDATES = 8  # features named per target; gain finds them, only text shows which steer
 _EVALUATED = 20_000  # tokens at least that SAELens's evaluation reads
 
 
 def write_bundle(recipe: Recipe, work: Path, out: Path) -> Path:
     """Measure, score and lay out everything a fresh clone needs in `out`."""
-    model = LlamaForCausalLM.from_pretrained(work / "model")
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "model")
-    shutil.rmtree(out / "model", ignore_errors=True)
-    shutil.copytree(work / "model", out / "model")
+    _copy_halved(work / "model", out / "model")
+    model = LlamaForCausalLM.from_pretrained(out / "model")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "model")
     figures: dict[str, Any] = {}
     for layer in recipe.sae_layers:
         figures[hook_name(layer)] = _write_sae(recipe, work, out, layer, model, tokenizer)
     manifest = _manifest(recipe, work, out, figures)
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return out
+
+
+def _copy_halved(source: Path, folder: Path) -> None:
+    """Copy a model or SAE with its matrices in 16 bits, which load as float32 again.
+
+    All that is measured afterwards is measured on what is shipped. Vectors stay: a threshold that
+    is off by a little opens its latent elsewhere.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(source, folder)
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            about = opened.metadata()
+        weights = {
+            name: value.half() if value.ndim > 1 else value
+            for name, value in load_file(file).items()
+        }
+        save_file(weights, file, about)
 
 
 def bundled_sae_folder(recipe: Recipe, out: Path, layer: int) -> Path:
@@ -62,12 +81,11 @@ def _write_sae(
 ) -> dict[str, Any]:
     """One SAE with its features and calibration text; its figures for the manifest."""
     folder = bundled_sae_folder(recipe, out, layer)
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(sae_folder(work, layer), folder)
+    _copy_halved(sae_folder(work, layer), folder)
     sae = SAE.load_from_disk(folder)
     seed = recipe.seed + HELD_OUT
     measured = measure(
-        load_trunk(work / "model", layer),
+        load_trunk(out / "model", layer),
         tokenizer,
         sae,
         documents(seed, 10**9),
@@ -90,7 +108,7 @@ def _write_sae(
     (folder / "features.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
     (folder / "calibration.txt").write_text(calibration_text(recipe))
     rows = held_out_rows(recipe, tokenizer, min(_EVALUATED, recipe.measured_tokens))
-    quality = evaluate_sae(folder, work / "model", rows)
+    quality = evaluate_sae(folder, out / "model", rows)
     return {
         "measured_tokens": measured.tokens,
         "l0": round(measured.l0, 2),
@@ -98,6 +116,7 @@ def _write_sae(
         "dead": int((measured.fired == 0).sum()),
         "latents": recipe.latents,
         "median_resid_norm": round(measured.median_norm, 3),
+        "candidates": _by_target(chosen),
         "saelens_evaluation": {
             key: round(value, 4) if isinstance(value, float) else value
             for key, value in asdict(quality).items()
@@ -125,10 +144,18 @@ def _choose(
     for target in wanted:
         gains = target_gains(model, tokenizer, directions, target, layer=layer, size=size)
         gains[measured.fired == 0] = -torch.inf
-        best = gains.topk(_NAMED)
+        best = gains.topk(min(_CANDIDATES, int((measured.fired > 0).sum())))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         chosen += [(index, target, gain) for index, gain in pairs]
     return chosen
+
+
+def _by_target(chosen: list[tuple[int, Target, float]]) -> dict[str, dict[str, float]]:
+    """The gain of each chosen feature, for `choose` to try them in texts."""
+    found: dict[str, dict[str, float]] = {}
+    for index, target, gain in chosen:
+        found.setdefault(target.name, {})[str(index)] = round(gain, 3)
+    return found
 
 
 def _manifest(recipe: Recipe, work: Path, out: Path, saes: dict[str, Any]) -> dict[str, Any]:
