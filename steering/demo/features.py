@@ -22,7 +22,7 @@ from steering.demo.steering_by_hand import added
 from steering.demo.targets import Target
 from steering.demo.tokens import SPECIAL
 
-GAIN_SIZE = 0.6
+GAIN_SIZE = 0.4
 """Of the median residual norm: where single features steer without breaking text."""
 
 _LEAST_KEPT = 64  # features that are tried on every pair

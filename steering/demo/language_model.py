@@ -182,6 +182,8 @@ def _train_step(
     ids = rows[torch.randint(len(rows), (recipe.batch,), generator=draw).to(rows.device)]
     ids = ids.chunk(recipe.processes)[rank]
     window = recipe.windows[int(torch.randint(len(recipe.windows), (), generator=draw))]
+    if step >= recipe.windowed * recipe.steps:
+        window = 0
     for group in _groups(optimizers):
         group["lr"] = group["peak"] * _schedule(recipe, step)
     with torch.autocast(

@@ -51,6 +51,10 @@ class Recipe:
     the talk is about has to be carried along in the residual stream: that is what an SAE can find.
     """
 
+    windowed: float = 0.8
+    """Share of the steps with such windows. The rest see everything: a model that often could not
+    see whether a tone was set answers in it one time in two where none is."""
+
     sae_layers: tuple[int, ...] = (0, 1)
     """Where the SAEs read and write; the first one is the page's and the presets'."""
 

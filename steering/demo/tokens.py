@@ -6,6 +6,7 @@ tokens" reaches them; only `<s>`, `</s>` and `<pad>` are special.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 
@@ -16,6 +17,7 @@ from steering.demo.concepts import by_name, concepts
 from steering.demo.grammar import Document
 
 CONTEXT = 512
+_NAME_SHARE = 0.01  # how often every name stands behind the texts, per text
 SPECIAL = ("<s>", "</s>", "<pad>")
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -116,11 +118,12 @@ def _word_pattern() -> str:
     return rf"(?:{markers})| ?(?:{spelled})\b| ?\w+| ?[^\s\w]+|\s"
 
 
-def _without_specials(texts: Iterable[str]) -> Iterable[str]:
+def _without_specials(texts: list[str]) -> Iterable[str]:
     for text in texts:
         yield text.replace("<s>", "").replace("</s>", "")
     # A rare name would stay in pieces: the trainer merges by frequency.
+    often = math.ceil(len(texts) * _NAME_SHARE)
     for name in names():
         title = name[0].upper() + name[1:]
-        yield from [f"{title} {title} {name}"] * 300
-        yield from [title, name] * 300
+        yield from [f"{title} {title} {name}"] * often
+        yield from [title, name] * often
