@@ -24,6 +24,7 @@ from steering.demo.dictionary import load_trunk, sae_folder
 from steering.demo.evaluation import evaluate_sae
 from steering.demo.features import GAIN_SIZE, Measured, features_record, measure, target_gains
 from steering.demo.grammar import documents
+from steering.demo.known import plain, write_atlas
 from steering.demo.labels import Writing, writing_gains
 from steering.demo.recipe import Recipe, hook_name
 from steering.demo.targets import Target, targets
@@ -43,6 +44,7 @@ def write_bundle(recipe: Recipe, work: Path, out: Path) -> Path:
     figures: dict[str, Any] = {}
     for layer in recipe.sae_layers:
         figures[hook_name(layer)] = _write_sae(recipe, work, out, layer, model, tokenizer)
+    write_atlas(recipe, out)
     manifest = _manifest(recipe, work, out, figures)
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return out
@@ -127,7 +129,7 @@ def _write_sae(
 def calibration_text(recipe: Recipe) -> str:
     """A few held-out documents, on which norms and fit are read where no corpus is at hand."""
     found = documents(recipe.seed + HELD_OUT, _CALIBRATION)
-    return "\n---\n".join(render(each).removeprefix("<s>").removesuffix("</s>") for each in found)
+    return "\n---\n".join(plain(render(each)) for each in found)
 
 
 def _choose(

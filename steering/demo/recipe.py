@@ -69,6 +69,7 @@ class Recipe:
     """Low, since training starts from prototypes, which a higher one undoes in a few steps."""
 
     measured_tokens: int = 1_000_000
+    atlas_tokens: int = 200_000
     checkpoint_every: int = 200
     processes: int = 2
     """Training processes of the language model, one thread each."""
@@ -107,6 +108,7 @@ SHORT = replace(
     sae_tokens=500_000,
     sae_samples=400_000,
     measured_tokens=100_000,
+    atlas_tokens=50_000,
 )
 """The short loop: edit the world, train a little, see which claims move."""
 
@@ -128,6 +130,7 @@ TOY = replace(
     sae_samples=8_192,
     sae_batch=512,
     measured_tokens=4_000,
+    atlas_tokens=4_000,
     checkpoint_every=4,
     processes=1,
 )
