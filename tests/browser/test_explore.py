@@ -159,7 +159,16 @@ def test_every_way_to_search_finds_something(new_page: NewPage, explored: str) -
     expect(page.locator(".explore-found .why").first).to_contain_text("promotes 'city'")
     search(page, PROMPT, "A text that should fire it")
     expect(page.locator(".explore-found caption")).to_have_count(2)
+    expect(page.locator("#explore-way")).to_contain_text("steer atlas embed")
+    page.locator("#explore-way label", has_text="The difference of two texts").click()
+    page.fill("#explore-other textarea, #explore-other input", "we walk over the sea")
+    page.keyboard.press("Enter")
+    expect(page.locator(".explore-found caption")).to_have_text(
+        ["More in the first text", "More in the second text"]
+    )
+    shot(page, "explore-contrast")
     search(page, "bridge", "Suggest for a subject")
+    expect(page.locator("#explore-other")).to_be_hidden()
     page.locator(".explore-found td button").first.click()
     expect(page.locator(".rack .row .edit")).to_have_value("clamp")
     search(page, "xylophone")

@@ -6,8 +6,9 @@ from typing import Any
 import gradio as gr
 
 from steering.errors import SteeringError
-from ui.explore import building, card, finding, trying
-from ui.explore.finding import Table
+from ui.explore import building, card, finding, table, trying
+from ui.explore.finding import Asked
+from ui.explore.table import Table
 from ui.host import Host
 from ui.layout import Layout
 from ui.toasts import PLUMBING, toast, toasting
@@ -21,9 +22,12 @@ def wire(host: Host, parts: Layout) -> None:
     explore = parts.explore
     _wire_search(host, parts)
     _wire_cards(host, parts)
-    explore.sae.input(
-        toasting(lambda alias: building.notice(host, alias)), explore.sae, explore.atlas, **PLUMBING
-    )
+
+    def other_sae(alias: str, way: str) -> Any:
+        return building.notice(host, alias), _ways(host, alias, way)
+
+    told = [explore.atlas, explore.way]
+    explore.sae.input(toasting(other_sae), [explore.sae, explore.way], told, **PLUMBING)
     _wire_building(host, parts)
 
 
@@ -38,11 +42,12 @@ def _wire_building(host: Host, parts: Layout) -> None:
             yield building.notice(host, alias)
 
     @toasting
-    def refresh(opened: Opened | None, words: str, way: str, alias: str) -> Any:
-        table = finding.find(host, alias, words, way) if words.strip() else gr.skip()
+    def refresh(opened: Opened | None, alias: str, *written: str) -> Any:
+        asked = Asked(*written)
+        found = finding.find(host, alias, asked) if asked.complete else gr.skip()
         if opened is None:
-            return table, gr.skip()
-        return table, card.card_of(host, opened["sae"], opened["feature"])
+            return found, gr.skip()
+        return found, card.card_of(host, opened["sae"], opened["feature"])
 
     built = explore.atlas.build_atlas(
         make, explore.sae, explore.atlas, trigger_mode="once", **PLUMBING
@@ -60,27 +65,42 @@ def at_first(host: Host, parts: Layout) -> dict[Any, Any]:
     return {
         explore.sae: gr.update(choices=aliases, value=aliases[0], visible=several),
         explore.atlas: building.notice(host, aliases[0]),
+        explore.way: _ways(host, aliases[0], "label"),
     }
 
 
+def _ways(host: Host, alias: str, way: str) -> Any:
+    """The ways to search that an SAE has, the same one chosen as before where it has it."""
+    ways, why = finding.open_ways(host, alias)
+    shown = [(title, name) for name, title in ways.items()]
+    return gr.update(choices=shown, value=way if way in ways else "label", info=why)
+
+
 def _asked(parts: Layout) -> list[Any]:
-    return [parts.explore.words, parts.explore.way, parts.explore.sae]
+    """The SAE, and what makes an `Asked`."""
+    explore = parts.explore
+    return [explore.sae, explore.words, explore.way, explore.other]
 
 
 def _wire_search(host: Host, parts: Layout) -> None:
     explore = parts.explore
 
     @toasting
-    def search(words: str, way: str, alias: str) -> Table:
-        return finding.find(host, alias, words, way)
+    def search(alias: str, *written: str) -> Table:
+        return finding.find(host, alias, Asked(*written))
 
     asked = _asked(parts)
-    explore.words.submit(search, asked, explore.found, **PLUMBING)
+    gr.on([explore.words.submit, explore.other.submit], search, asked, explore.found, **PLUMBING)
 
-    def again(words: str, way: str, alias: str) -> Any:
-        return search(words, way, alias) if words.strip() else gr.skip()
+    def again(alias: str, *written: str) -> Any:
+        return search(alias, *written) if Asked(*written).complete else gr.skip()
 
     explore.way.input(again, asked, explore.found, **PLUMBING)
+
+    def compared(way: str) -> Any:
+        return gr.update(visible=way == "contrast")
+
+    explore.way.input(compared, explore.way, explore.other, **PLUMBING)
 
 
 def _wire_cards(host: Host, parts: Layout) -> None:
@@ -115,15 +135,16 @@ def _wire_cards(host: Host, parts: Layout) -> None:
     explore.opened.change(show, explore.opened, shown, cancels=[tried], **PLUMBING)
 
     @toasting
-    def rename(event: gr.EventData, table: Table) -> Any:
+    def rename(event: gr.EventData, shown: Table) -> list[Any]:
         asked = event._data
         alias, feature = asked["sae"], int(asked["feature"])
         card.rename(host, alias, feature, str(asked["text"]))
-        return (
-            card.card_of(host, alias, feature),
-            finding.relabelled(host, table, alias, feature),
+        view = card.card_of(host, alias, feature)
+        return [
+            view,
+            table.relabelled(shown, alias, feature, view["label"]),
             building.notice(host, alias),
-        )
+        ]
 
     renamed = [explore.card, explore.found, explore.atlas]
     explore.card.edit_label(rename, explore.found, renamed, **PLUMBING)
