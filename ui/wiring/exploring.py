@@ -11,10 +11,8 @@ from ui.explore.finding import Asked
 from ui.explore.table import Table
 from ui.host import Host
 from ui.layout import Layout
-from ui.toasts import PLUMBING, toast, toasting
-
-Opened = dict[str, Any]
-"""The feature of the open card: `{"sae": alias, "feature": index}`."""
+from ui.toasts import PLUMBING, toast, toasting, toasting_or
+from ui.wiring.events import Opened, feature_of
 
 
 def wire(host: Host, parts: Layout) -> None:
@@ -45,15 +43,14 @@ def _wire_building(host: Host, parts: Layout) -> None:
     def refresh(opened: Opened | None, alias: str, *written: str) -> Any:
         asked = Asked(*written)
         found = finding.find(host, alias, asked) if asked.complete else gr.skip()
-        if opened is None:
-            return found, gr.skip()
-        return found, card.card_of(host, opened["sae"], opened["feature"])
+        shown = card.card_of(host, opened["sae"], opened["feature"]) if opened else gr.skip()
+        return found, shown, _ways(host, alias, asked.way)
 
     built = explore.atlas.build_atlas(
         make, explore.sae, explore.atlas, trigger_mode="once", **PLUMBING
     )
     asked = [explore.opened, *_asked(parts)]
-    built.then(refresh, asked, [explore.found, explore.card], **PLUMBING)
+    built.then(refresh, asked, [explore.found, explore.card, explore.way], **PLUMBING)
 
 
 def at_first(host: Host, parts: Layout) -> dict[Any, Any]:
@@ -106,21 +103,16 @@ def _wire_search(host: Host, parts: Layout) -> None:
 def _wire_cards(host: Host, parts: Layout) -> None:
     explore = parts.explore
 
-    def open_card(event: gr.EventData) -> Opened:
-        return {"sae": event._data["sae"], "feature": int(event._data["feature"])}
-
     for source in explore.openable:
-        source.open_feature(open_card, None, explore.opened, **PLUMBING)
+        source.open_feature(feature_of, None, explore.opened, **PLUMBING)
 
     def attempt(event: gr.EventData, request: gr.Request) -> Iterator[Any]:
-        asked = event._data
+        asked, text = feature_of(event), str(event._data["text"])
         try:
-            yield from trying.attempt(
-                host, asked["sae"], int(asked["feature"]), asked["text"], request.session_hash
-            )
+            yield from trying.attempt(host, **asked, text=text, owner=request.session_hash)
         except SteeringError as error:
             toast(str(error))
-            yield trying.trial_of(host, asked["sae"], int(asked["feature"]))
+            yield trying.trial_of(host, **asked)
 
     tried = explore.trial.try_it(attempt, None, explore.trial, **PLUMBING, trigger_mode="once")
 
@@ -134,17 +126,25 @@ def _wire_cards(host: Host, parts: Layout) -> None:
     shown = [explore.card, explore.trial]
     explore.opened.change(show, explore.opened, shown, cancels=[tried], **PLUMBING)
 
-    @toasting
+    @toasting_or([gr.skip(), gr.skip(), gr.skip(), None])
     def rename(event: gr.EventData, shown: Table) -> list[Any]:
-        asked = event._data
-        alias, feature = asked["sae"], int(asked["feature"])
-        card.rename(host, alias, feature, str(asked["text"]))
+        opened = feature_of(event)
+        alias, feature = opened["sae"], opened["feature"]
+        card.rename(host, alias, feature, str(event._data["text"]))
         view = card.card_of(host, alias, feature)
         return [
             view,
             table.relabelled(shown, alias, feature, view["label"]),
             building.notice(host, alias),
+            {"renamed": view["name"], "label": view["label"]},
         ]
 
-    renamed = [explore.card, explore.found, explore.atlas]
-    explore.card.edit_label(rename, explore.found, renamed, **PLUMBING)
+    renamed = [explore.card, explore.found, explore.atlas, parts.row]
+    named = explore.card.edit_label(rename, explore.found, renamed, **PLUMBING)
+    named.then(
+        None,
+        [parts.row, parts.rack],
+        parts.rack,
+        js="(told, rack) => window.playground.renameRows(told, rack)",
+        api_visibility="private",
+    )
