@@ -341,6 +341,36 @@ def test_a_page_without_an_atlas_shows_the_command_and_builds_a_first_one(page):
     assert atlas_of(page).one("SELECT count(*) FROM labels")[0] > 0
 
 
+def test_a_build_is_watched_by_any_visitor_and_stopped_by_any(page, monkeypatch):
+    from steering.errors import AtlasError
+    from ui.explore import building
+    from ui.job import JobError
+
+    begun = []
+
+    def build(host, alias, report):
+        begun.append(alias)
+        while True:
+            report("tokens", len(begun), 10)
+
+    monkeypatch.setattr(building, "_build", build)
+    one, other = building.build_here(page, "sae"), building.build_here(page, "sae")
+    for watcher in (one, other):
+        assert next(watcher)["kind"] == "building"
+        assert next(watcher)["share"] == pytest.approx(0.1)
+    assert begun == ["sae"]
+    assert building.notice(page, "sae")["offer"] == "Follow it here"
+    page.trusted = False
+    with pytest.raises(AtlasError, match="open to others"):
+        building.stop_building(page, "sae")
+    page.trusted = True
+    building.stop_building(page, "sae")
+    for watcher in (one, other):
+        with pytest.raises(JobError, match="was stopped"):
+            list(watcher)
+    assert building.notice(page, "sae")["kind"] == "missing"
+
+
 def test_statistics_are_built_into_an_atlas_that_has_labels_alone(page):
     from ui.explore.building import build_here, notice
     from ui.explore.card import card_of, rename

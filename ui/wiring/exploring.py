@@ -39,6 +39,11 @@ def _wire_building(host: Host, parts: Layout) -> None:
             toast(str(error))
             yield building.notice(host, alias)
 
+    def stop(alias: str) -> None:
+        building.stop_building(host, alias)
+
+    explore.atlas.stop_build(toasting(stop), explore.sae, None, **PLUMBING)
+
     @toasting
     def refresh(opened: Opened | None, alias: str, *written: str) -> Any:
         asked = Asked(*written)
