@@ -11,7 +11,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -31,6 +31,8 @@ from steering.session import Session
 WIDE, D_MODEL, MIDDLING = 131_072, 4096, 16_384
 TOKENS = 1_000_000
 ROUNDS = 5
+PAIRS_GROW = 0.4
+"""GiB: what a full table of pairs takes while the strongest are chosen."""
 HOOK = "blocks.1.hook_resid_post"
 WORDS = [f"{a}{b}{c}" for a in "btkms" for b in ("ar", "ien", "oul", "ing") for c in "tdnlk"]
 
@@ -122,11 +124,21 @@ def _build_ratio(tokens: int) -> Result:
 def _memory_and_size(wide: int, middling: int, tokens: int) -> list[Result]:
     """In processes of their own, since a peak never goes down again."""
     context = multiprocessing.get_context("spawn")
+    few = tokens // 4
     with context.Pool(1, maxtasksperchild=1) as pool:
+        lower, _ = pool.apply(_built, (wide, few))
         peak, _ = pool.apply(_built, (wide, tokens))
         _, size = pool.apply(_built, (middling, tokens))
     return [
         Result(f"build on {wide:,} features, beside model and SAE", peak, "GiB", 3, at_least=False),
+        # Pairs are counted in a table that fills up, and that alone may grow.
+        Result(
+            f"the same, from {few:,} to {tokens:,} tokens",
+            peak - lower,
+            "GiB more",
+            PAIRS_GROW,
+            at_least=False,
+        ),
         Result(f"atlas of {middling:,} features", size, "MB", 250, at_least=False),
     ]
 
@@ -139,7 +151,7 @@ def _built(features: int, tokens: int) -> tuple[float, float]:
     assert own.calibration_text is not None, "the bundle has a text of its own"
     documents = own.calibration_text.read_text(encoding="utf-8").split("\n---\n")
     repeats = -(-tokens // 8000)
-    text = TextSource("bench", lambda: iter(documents * repeats))
+    text = TextSource("bench", lambda: _shuffled(documents, repeats))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.sqlite"
@@ -147,6 +159,16 @@ def _built(features: int, tokens: int) -> tuple[float, float]:
         size = path.stat().st_size / 1e6
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return grown / 2**20, size
+
+
+def _shuffled(documents: list[str], repeats: int) -> Iterator[str]:
+    """The same words in ever new orders, so that features fire and pair up in ever new ways."""
+    chance = random.Random(0)
+    for _ in range(repeats):
+        for document in documents:
+            words = document.split(" ")
+            chance.shuffle(words)
+            yield " ".join(words)
 
 
 def sae_of(features: int, width: int) -> Sae:

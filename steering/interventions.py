@@ -156,6 +156,8 @@ class Intervention(_Frozen):
     strength: Finite | None = None
     unit: Unit | None = None
     max_act: Annotated[Finite, Field(gt=0)] | None = None
+    max_act_source: str | None = None
+    """Where a `max_act` that is given was found; whoever gave it, if left out."""
     positions: Positions = Positions()
     schedule: Schedule = Schedule()
     condition: Condition | None = None
@@ -180,6 +182,8 @@ class Intervention(_Frozen):
             raise ValueError("ablate sets the feature to 0 and takes no strength; leave it out")
         if self.edit != "ablate" and self.strength is None:
             raise ValueError(f"{self.edit} needs a strength")
+        if self.max_act_source is not None and self.max_act is None:
+            raise ValueError("max_act_source says where max_act was found; give max_act too")
         if self.direction is not None:
             self._check_direction()
         return self

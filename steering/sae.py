@@ -124,11 +124,16 @@ class Sae:
         return InputScaling(centre, mode, self.d_in)  # type: ignore[arg-type]
 
     @cached_property
+    def decoder_norms(self) -> Float[Tensor, " d_sae"]:
+        """Length of every decoder row."""
+        return self.inner.W_dec.detach().norm(dim=-1)
+
+    @cached_property
     def norms(self) -> Float[Tensor, " d_sae"]:
         """||d|| of every feature; 1 where the SAE's own activations are already in that unit."""
         if getattr(self.inner.cfg, "rescale_acts_by_decoder_norm", False):
             return torch.ones(self.d_sae)
-        return self.inner.W_dec.detach().norm(dim=-1)
+        return self.decoder_norms
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_sae"]:
@@ -205,9 +210,7 @@ class Sae:
         cfg: Any = self.inner.cfg
         W = self.inner.W_enc.detach()
         bias = self._bias_into_encoder(W.double()) + self._weight("b_enc", slice(None))
-        rank_by = (
-            self.inner.W_dec.detach().norm(dim=-1) if cfg.rescale_acts_by_decoder_norm else None
-        )
+        rank_by = self.decoder_norms if cfg.rescale_acts_by_decoder_norm else None
         norms = self.norms[list(features)]
         return TopKReader(self.scaling, W, bias.float(), rank_by, norms, tuple(features), cfg.k)
 

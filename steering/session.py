@@ -439,7 +439,8 @@ class Session:
     ) -> tuple[float, str] | None:
         """The maximum that was given, or that came with the SAE: no file is opened."""
         if intervention.max_act is not None:
-            return intervention.max_act, "given with the intervention"
+            source = intervention.max_act_source or "given with the intervention"
+            return intervention.max_act, source
         if alias is None or intervention.feature is None:
             return None
         facts = self.saes[alias].facts.get(intervention.feature)

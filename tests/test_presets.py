@@ -342,6 +342,23 @@ def test_a_preset_comes_to_its_raw_coefficient_again(session, unit):
     assert session.resolve(same).raw == pytest.approx(item.raw)
 
 
+def test_a_maximum_keeps_its_source_when_a_preset_is_saved_again(session):
+    """Also where this session would estimate another one, so that the file's own is used."""
+    from steering.presets.use import pinned
+
+    preset = made(session, interventions=[tiny.intervention(strength=2.0, unit="max_act")])
+    (item,) = preset.interventions
+    assert item.max_act is not None
+    assert item.raw is not None
+    source = "estimate: fired on 7 of 99 calibration tokens"
+    update = {"max_act": 3 * item.max_act, "raw": 3 * item.raw, "max_act_source": source}
+    elsewhere = preset.model_copy(update={"interventions": (item.model_copy(update=update),)})
+    again = made(session, interventions=pinned(elsewhere, session))
+    (kept,) = again.interventions
+    assert (kept.max_act, kept.max_act_source) == (3 * item.max_act, source)
+    assert made(session, interventions=pinned(again, session)) == again
+
+
 def test_on_a_forced_other_sae_strengths_are_resolved_afresh(session):
     from steering.presets.use import pinned
     from steering.session import Session

@@ -28,3 +28,8 @@ def component(
         elem_id=elem_id or name,
         **options,
     )
+
+
+def small_button(text: str, elem_id: str, **options: Any) -> gr.Button:
+    """A button that stands beside others."""
+    return gr.Button(text, size="sm", min_width=60, elem_id=elem_id, **options)

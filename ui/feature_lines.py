@@ -31,12 +31,17 @@ def _line(session: "Session", alias: str, found: "Found") -> dict[str, Any]:
         "sae": alias,
         "feature": found.feature,
         "name": feature_name(session, alias, found.feature),
-        "label": found.label or f"feature {found.feature}",
+        "label": shown_label(found),
         "source": found.source,
         "density": _density(found.density),
         "max": f"max act {found.max_act:.4g}" if found.max_act > 0 else None,
         "badge": found.steerability,
     }
+
+
+def shown_label(found: "Found") -> str:
+    """The label of a feature, or its number where it has none."""
+    return found.label or f"feature {found.feature}"
 
 
 def _density(share: float) -> str | None:

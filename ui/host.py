@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from steering.errors import AtlasError, LoadError, SteeringError
+from ui.job import Job
 from ui.line import Line
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Host:
         presets: A person's own presets; the platform's data folder if None.
         trusted: Whether visitors may write presets and load other models: not on a shared address.
         line: Who decodes next.
+        builds: The last build of an atlas begun here, by the SAE's fingerprint.
         problem: Why the last attempt to load failed; what was loaded before it stays in use.
     """
 
@@ -42,6 +44,7 @@ class Host:
         self.presets = presets
         self.trusted = trusted
         self.line = Line()
+        self.builds: dict[str, Job] = {}
         self._load = load
         self._session: Session | None = None
         self.problem: str | None = None

@@ -7,44 +7,15 @@ from typing import Any
 import gradio as gr
 
 from ui import placing, sampling
-from ui.component import component
+from ui.component import component, small_button
 from ui.form import CHAT, COMPLETION
-from ui.gallery import gallery_component
 from ui.panes import panes_component
-from ui.rack import feature_rack
+from ui.sidebar import Presets, sidebar
 from ui.tabs.explore import Explore, explore_tab
+from ui.tabs.export import Exports, export_tab
 from ui.tabs.inspect import features_component, heatmap_component
 
 LOADING = {"kind": "loading", "text": "Starting …"}
-
-
-@dataclass(frozen=True)
-class Presets:
-    """The gallery and what stands around it."""
-
-    gallery: gr.HTML
-    picked: gr.State
-    save: gr.Button
-    save_as: gr.Button
-    download: gr.Button
-    upload: gr.UploadButton
-    copy_link: gr.Button
-    form: gr.Group
-    title: gr.Textbox
-    description: gr.Textbox
-    write: gr.Button
-
-
-@dataclass(frozen=True)
-class Exports:
-    """The Export tab."""
-
-    tab: gr.Tab
-    command: gr.Code
-    program: gr.Code
-    curl: gr.Code
-    download: gr.Button
-    refresh: gr.Button
 
 
 @dataclass(frozen=True)
@@ -111,7 +82,7 @@ def lay_out(convert: Callable[..., Any], *, writable: bool) -> Layout:
         writable: Whether presets can be saved and imported here.
     """
     with gr.Sidebar(width=400, elem_id="sidebar"):
-        side = _sidebar(convert, writable=writable)
+        side = sidebar(convert, writable=writable)
     notice = component("notice", LOADING)
     with gr.Tabs(elem_id="tabs") as tabs:
         with gr.Tab("Steer", id="steer"):
@@ -121,7 +92,7 @@ def lay_out(convert: Callable[..., Any], *, writable: bool) -> Layout:
         with gr.Tab("Inspect", id="inspect"):
             inspect = _inspect_tab()
         with gr.Tab("Export", id="export") as tab:
-            exports = _export_tab(tab)
+            exports = export_tab(tab)
     return Layout(
         notice=notice,
         tabs=tabs,
@@ -139,61 +110,6 @@ def lay_out(convert: Callable[..., Any], *, writable: bool) -> Layout:
         **steer,
         **inspect,
     )
-
-
-def _sidebar(convert: Callable[..., Any], *, writable: bool) -> dict[str, Any]:
-    gr.HTML("<h1>Steering playground</h1>", apply_default_css=False, js_on_load=None)
-    parts: dict[str, Any] = {"badge": component("badge", {})}
-    parts["rack"] = feature_rack(server_functions=[convert])
-    parts["add"] = gr.Textbox(
-        label="Add a feature",
-        placeholder="1234, 1234=2.5, a Neuronpedia address, or words",
-        submit_btn="Add",
-        max_lines=1,
-        elem_id="add",
-        interactive=True,
-    )
-    parts["found"] = features_component(elem_id="found")
-    with gr.Accordion("Presets", open=True):
-        parts["presets"] = _presets(writable=writable)
-    with gr.Accordion("How to write", open=False):
-        parts["sampling"] = sampling.controls()
-        parts["dice"] = gr.Button("🎲 Another seed", size="sm", elem_id="dice")
-    with gr.Accordion("Where and when to steer", open=False):
-        parts["placing"] = placing.controls()
-    return parts
-
-
-def _presets(*, writable: bool) -> Presets:
-    gallery = gallery_component()
-    with gr.Row():
-        save = _small("Save", "save", visible=writable)
-        save_as = _small("Save as …", "save-as", visible=writable)
-        upload = gr.UploadButton(
-            "Import",
-            size="sm",
-            min_width=60,
-            file_types=[".json"],
-            type="filepath",
-            elem_id="import",
-        )
-        download = _small("Export", "download")
-        copy_link = _small("Copy link", "copy-link")
-    with gr.Group(visible=False, elem_id="save-form") as form:
-        title = gr.Textbox(
-            label="Name of the preset", max_lines=1, elem_id="title", interactive=True
-        )
-        description = gr.Textbox(
-            label="One sentence", max_lines=2, elem_id="description", interactive=True
-        )
-        write = _small("Save preset", "write")
-    picked = gr.State(None)
-    buttons = (save, save_as, download, upload, copy_link)
-    return Presets(gallery, picked, *buttons, form, title, description, write)
-
-
-def _small(text: str, elem_id: str, **options: Any) -> gr.Button:
-    return gr.Button(text, size="sm", min_width=60, elem_id=elem_id, **options)
 
 
 def _steer_tab() -> dict[str, Any]:
@@ -215,7 +131,7 @@ def _steer_tab() -> dict[str, Any]:
             elem_id="blind",
             interactive=True,
         )
-        parts["new_chat"] = _small("New chat", "new-chat", visible=False, scale=0)
+        parts["new_chat"] = small_button("New chat", "new-chat", visible=False, scale=0)
     with gr.Accordion("System message", open=False, visible=False) as parts["system_fold"]:
         parts["system"] = gr.Textbox(
             show_label=False,
@@ -260,25 +176,3 @@ def _inspect_tab() -> dict[str, Any]:
     parts["heatmap"] = heatmap_component()
     parts["strongest"] = features_component(elem_id="strongest")
     return parts
-
-
-def _export_tab(tab: gr.Tab) -> Exports:
-    gr.HTML(
-        "<p>The page as it stood when this tab was opened. The script holds every pane; the other "
-        "forms hold the unsteered and the steered side, and in a chat both of them read the "
-        "steered side's history.</p>",
-        apply_default_css=False,
-        js_on_load=None,
-    )
-    command = _code("Command", "shell", "command", lines=5)
-    program = _code("Python", "python", "script", lines=24)
-    curl = _code("curl, to this page", "shell", "curl", lines=6)
-    with gr.Row():
-        refresh = _small("Refresh", "export-refresh")
-        download = _small("Download as a preset file", "export-preset")
-    return Exports(tab, command, program, curl, download, refresh)
-
-
-def _code(label: str, language: Any, elem_id: str, *, lines: int) -> gr.Code:
-    looks = {"lines": 2, "max_lines": lines, "wrap_lines": True, "interactive": False}
-    return gr.Code(label=label, language=language, elem_id=elem_id, **looks)

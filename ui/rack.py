@@ -110,27 +110,29 @@ def with_maxima(
 
     Another copy of the SAE may come with other maxima, and a link must not change its dose.
     """
-    return tuple(
-        each.model_copy(update={"max_act": session.resolve(each).max_act})
-        if each.unit == "max_act"
-        else each
-        for each in interventions
-    )
+
+    def with_its_own(each: Intervention) -> Intervention:
+        if each.unit != "max_act" or each.max_act is not None:
+            return each
+        used = session.resolve(each)
+        found = {"max_act": used.max_act, "max_act_source": used.max_act_source}
+        return each.model_copy(update=found)
+
+    return tuple(map(with_its_own, interventions))
 
 
 def without_known_maxima(
     session: "Session", interventions: Sequence[Intervention]
 ) -> tuple[Intervention, ...]:
     """The same edits, without the maxima that this session knows itself."""
+    unknown = {"max_act": None, "max_act_source": None}
 
     def known(each: Intervention) -> bool:
-        plain = each.model_copy(update={"max_act": None})
+        plain = each.model_copy(update=unknown)
         found = session.known_max_act(plain, session.resolve(each).sae)
         return found is not None and found[0] == each.max_act
 
-    return tuple(
-        each.model_copy(update={"max_act": None}) if known(each) else each for each in interventions
-    )
+    return tuple(each.model_copy(update=unknown) if known(each) else each for each in interventions)
 
 
 def rack_of(session: "Session", interventions: Sequence[Intervention], *, on: bool = True) -> Rack:

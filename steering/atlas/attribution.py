@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.atlas.geometry import unit_rows
 from steering.hook_points import HookPoint
 from steering.hooks import stream_gradient
 from steering.models import LanguageModel
@@ -46,7 +45,8 @@ def gathered(
     _, scale = sae.scaling.apply(stream)
     # What a feature writes is carried back to the stream by its token's scale.
     slope = gradient if scale is None else gradient * scale
-    rows = unit_rows(sae)
+    # What goes along a row is divided by its length, and the decoder is not copied at unit length.
+    rows, lengths = sae.inner.W_dec.detach(), sae.decoder_norms.clamp(min=1e-30)
     peaks, places = torch.full((sae.d_sae,), -torch.inf), torch.zeros(sae.d_sae, dtype=torch.long)
     sums, effects = torch.zeros(sae.d_sae), torch.zeros(sae.d_sae)
     start = 0
@@ -55,7 +55,7 @@ def gathered(
         places = torch.where(high > peaks, at + start, places)
         peaks = torch.maximum(peaks, high)
         sums += acts.sum(0)
-        effects += (acts * (slope[start : start + len(acts)] @ rows.T)).sum(0)
+        effects += (acts * (slope[start : start + len(acts)] @ rows.T) / lengths).sum(0)
         start += len(acts)
     return peaks, places, sums, effects
 

@@ -2,6 +2,7 @@
 
 The stream is read as in generation, and only the tokens that generation would steer are counted:
 not position 0, not special ones. Whatever happens, the atlas file is the old one or the new one.
+The model is taken for one batch at a time, so that texts can be written meanwhile.
 """
 
 import time
@@ -85,7 +86,7 @@ def build(
         saes: Each by the file of its atlas.
         text: Where the text comes from.
         options: When to stop, and whether to take up an earlier build.
-        report: Told how far it is.
+        report: Told how far it is; what it raises ends the build, which can be taken up later.
 
     Raises:
         AtlasError: A file is another SAE's, newer or damaged; another build has it; the text holds
@@ -99,11 +100,10 @@ def build(
         for path, sae in saes.items():
             targets.append(_begin(model, path, sae, text, options))
             held.callback(targets[-1].atlas.close)
-        with model.lock:
-            _count(model, targets, text, options, report)
-            for target in targets:
-                tally = target.progress.tally
-                publish(target.atlas, model, target.sae, tally, text.name, report)
+        _count(model, targets, text, options, report)
+        for target in targets:
+            tally = target.progress.tally
+            publish(target.atlas, model, target.sae, tally, text.name, report)
         for target in targets:
             checkpoint_path(target.atlas.path).unlink(missing_ok=True)
 
@@ -215,7 +215,8 @@ def _streams(
     distinct = list(dict.fromkeys(points))
     found: dict[int, dict[HookPoint, Tensor]] = {}
     for batch in _batches([len(row) for row in group.rows]):
-        seen = read_streams(model, [group.rows[i] for i in batch], distinct)
+        with model.lock:
+            seen = read_streams(model, [group.rows[i] for i in batch], distinct)
         found |= dict(zip(batch, seen, strict=True))
     return {p: torch.cat([found[i][p] for i in range(len(group.rows))]) for p in distinct}
 

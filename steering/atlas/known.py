@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from steering.atlas.labels import PERSON, TRUTH
 from steering.atlas.search import Found, described
 from steering.atlas.store import Atlas
-from steering.features import FeatureFacts
 
 if TYPE_CHECKING:
     from steering.sae import Sae
@@ -26,7 +25,7 @@ def describe(sae: "Sae", atlas: Atlas | None, features: Sequence[int]) -> list[F
         sae.require(feature)
     asked = dict.fromkeys(features, "")
     found = described(atlas, asked) if atlas is not None else [_unknown(each) for each in asked]
-    return [_with_facts(each, sae.facts.get(each.feature)) for each in found]
+    return [with_facts(sae, each) for each in found]
 
 
 def _unknown(feature: int) -> Found:
@@ -43,7 +42,9 @@ def _unknown(feature: int) -> Found:
     )
 
 
-def _with_facts(found: Found, facts: FeatureFacts | None) -> Found:
+def with_facts(sae: "Sae", found: Found) -> Found:
+    """What an atlas says of a feature, and with it what the features file says."""
+    facts = sae.facts.get(found.feature)
     if facts is None:
         return found
     if facts.label and found.source not in (PERSON, TRUTH):

@@ -6,6 +6,7 @@ say the explaining model and method, which become the source.
 """
 
 import gzip
+import http.client
 import io
 import json
 import re
@@ -21,6 +22,12 @@ from steering.errors import AtlasError
 
 _FEATURE = ("feature", "index")
 _TEXT = ("label", "description", "explanation", "text")
+MOST_FETCHED = 256 * 2**20
+"""Bytes of one file behind an address."""
+MOST_UNPACKED = 2**30
+"""Characters of one file: a small packed one can hold gigabytes of nothing."""
+MOST_IN_LINE = 2**20
+MOST_BATCHES = 10_000
 _PATIENCE = 30.0
 _GONE = (403, 404)
 """What a store answers for a batch behind the last one."""
@@ -75,7 +82,7 @@ def _addresses(address: str) -> Iterator[tuple[str, Iterable[str]]]:
     if re.search(r"\.jsonl(\.gz)?$", address):
         yield address, _lines(_fetch(address), address)
         return
-    for number in range(1_000_000):
+    for number in range(MOST_BATCHES):
         batch = f"{address.rstrip('/')}/batch-{number}.jsonl.gz"
         try:
             content = _fetch(batch)
@@ -85,27 +92,59 @@ def _addresses(address: str) -> Iterator[tuple[str, Iterable[str]]]:
                 return
             raise
         yield batch, _lines(content, batch)
+    raise AtlasError(
+        f"{address!r} has more than {MOST_BATCHES:,} batches, which no SAE's labels have. Check "
+        "the address, or give a local folder."
+    )
 
 
 def _fetch(address: str) -> bytes:
     try:
         with urllib.request.urlopen(address, timeout=_PATIENCE) as answer:
-            return answer.read()
-    except (OSError, ValueError) as error:
+            content = answer.read(MOST_FETCHED + 1)
+            if len(content) <= MOST_FETCHED and answer.length:
+                raise OSError(f"it ended {answer.length:,} bytes early")
+    except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # or its socket stays open as long as the error is kept
         raise AtlasError(
             f"Cannot fetch {address!r}: {error}. Check the address and the network, or give a "
             "local folder."
         ) from error
+    if len(content) > MOST_FETCHED:
+        raise AtlasError(
+            f"{address!r} has more than {MOST_FETCHED // 2**20:,} MiB, which is too much for one "
+            "file of labels. Check the address, or fetch it yourself and give the file."
+        )
+    return content
 
 
-def _lines(content: bytes, name: str) -> Iterable[str]:
+def _lines(content: bytes, name: str) -> Iterator[str]:
+    """Lines, unpacked as they are asked for."""
+    packed = content[:2] == b"\x1f\x8b"
+    raw = io.BytesIO(content)
+    seen = 0
     try:
-        raw = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-        return io.StringIO(raw.decode("utf-8-sig"))
+        with io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if packed else raw, "utf-8-sig") as text:
+            while line := text.readline(MOST_IN_LINE):
+                seen += len(line)
+                _require_bounded(line, seen, name)
+                yield line
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise AtlasError(f"{name} is damaged ({error}). Fetch it again.") from error
+
+
+def _require_bounded(line: str, seen: int, name: str) -> None:
+    if len(line) >= MOST_IN_LINE:
+        raise AtlasError(
+            f"{name} has a line of {MOST_IN_LINE:,} characters or more, which is no label. Check "
+            "the file."
+        )
+    if seen > MOST_UNPACKED:
+        raise AtlasError(
+            f"{name} holds more than {MOST_UNPACKED:,} characters, which is too much for one file "
+            "of labels. Check the file, or cut it into several."
+        )
 
 
 def _label(line: str, where: str, neuronpedia_id: str | None) -> Label:

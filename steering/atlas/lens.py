@@ -39,6 +39,14 @@ def lens(
     model: LanguageModel, point: HookPoint, directions: Float[Tensor, "feature d_in"]
 ) -> Float[Tensor, "feature vocab"]:
     """The logit lens of unit directions at a hook point, in float32 on the CPU."""
+    # A hook of a decode that runs meanwhile would steer what the model's own modules make of these.
+    with model.lock:
+        return _lens(model, point, directions)
+
+
+def _lens(
+    model: LanguageModel, point: HookPoint, directions: Float[Tensor, "feature d_in"]
+) -> Float[Tensor, "feature vocab"]:
     written = _in_the_stream(model, point, directions)
     norm = model.hf.get_submodule(model.bridge.adapter.translate_transformer_lens_path("ln_final"))
     head: Any = model.hf.get_output_embeddings()

@@ -5,6 +5,7 @@ rows of numbers will do.
 """
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +18,10 @@ from steering.errors import AtlasError
 Encode = Callable[[Sequence[str]], Float[ndarray, "text d"]]
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_NEEDS_MODEL = (
+    "Search by meaning needs an embedding model. Install it with "
+    "pip install 'steering-playground[embed]'."
+)
 _PART = 1024
 _MODEL = "SELECT value FROM about WHERE key = 'embedding_model'"
 
@@ -30,10 +35,7 @@ def sentence_encoder(name: str = DEFAULT_MODEL) -> Encode:
     try:
         from sentence_transformers import SentenceTransformer  # type: ignore[import-not-found]
     except ImportError as error:
-        raise AtlasError(
-            "Search by meaning needs an embedding model. Install it with "
-            "pip install 'steering-playground[embed]'."
-        ) from error
+        raise AtlasError(_NEEDS_MODEL) from error
     try:
         model = SentenceTransformer(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -72,6 +74,16 @@ def embedded_by(atlas: Atlas) -> str:
             "`steer atlas embed`."
         )
     return model[0]
+
+
+def missing(atlas: Atlas | None) -> str | None:
+    """What search by meaning still lacks, in words; None where it can be used."""
+    if atlas is None or atlas.one("SELECT 1 FROM meanings LIMIT 1") is None:
+        return (
+            "Search by meaning needs vectors of the labels. Label features, then run "
+            "`steer atlas embed`."
+        )
+    return _NEEDS_MODEL if find_spec("sentence_transformers") is None else None
 
 
 def search_meaning(atlas: Atlas, words: str, encode: Encode, limit: int = 20) -> list[Found]:

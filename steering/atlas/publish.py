@@ -54,7 +54,7 @@ def publish(
 
 def _write_stats(db: Writer, sae: Sae, tally: Tally) -> None:
     cuts = bins.quantiles(tally.histogram, bins.QUANTILES, tally.max_act.astype(np.float64))
-    decoder_norms = sae.inner.W_dec.detach().norm(dim=-1).tolist()
+    decoder_norms = sae.decoder_norms.tolist()
     fired = tally.fired.tolist()
     means = (tally.total / np.maximum(tally.fired, 1)).tolist()
     db.many(

@@ -85,6 +85,11 @@ def _descending(points: dict[int, float]) -> Sequence[int]:
 def _suggestion(found: Found, raw: float, sae: str | None) -> Suggestion:
     strength = float(f"{raw / found.max_act:.2g}")
     edit = Intervention(
-        feature=found.feature, sae=sae, edit="clamp", strength=strength, max_act=found.max_act
+        feature=found.feature,
+        sae=sae,
+        edit="clamp",
+        strength=strength,
+        max_act=found.max_act,
+        max_act_source="atlas",
     )
     return Suggestion(found, edit, strength * found.max_act)

@@ -145,7 +145,8 @@ def _pinned(item: Resolved, preset: Preset, session: "Session") -> Intervention:
         known = session.known_max_act(asked, item.sae)
         if known is not None and math.isclose(known[0], item.max_act or 0.0, rel_tol=SAME_NUMBER):
             return asked
-        return asked.model_copy(update={"max_act": item.max_act})
+        found = {"max_act": item.max_act, "max_act_source": item.max_act_source}
+        return asked.model_copy(update=found)
     again = session.resolve(asked).raw
     if again is not None and math.isclose(again, item.raw, rel_tol=SAME_NUMBER):
         return asked

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -389,6 +390,44 @@ def test_an_atlas_of_another_sae_is_not_built_over(text, tmp_path):
     from steering.atlas.store import Atlas
 
     assert made.dump(Atlas.open(path)) == before
+
+
+def test_others_have_the_model_between_two_batches(text, tmp_path):
+    """A page that builds an atlas goes on writing texts."""
+    from steering.atlas.build import build
+    from steering.atlas.texts import text_source
+
+    model, told = made.model(), []
+
+    def report(what, *_):
+        with ThreadPoolExecutor(1) as other:
+            free = other.submit(model.lock.acquire, timeout=0).result()
+            assert free, what
+            other.submit(model.lock.release).result()
+        told.append(what)
+
+    build(model, {tmp_path / "a.sqlite": tiny.sae()}, text_source(str(text)), report=report)
+    assert {"tokens", "examples", "logit lens"} <= set(told)
+
+
+def test_what_a_report_raises_ends_the_build_and_it_can_be_taken_up(text, tmp_path):
+    from steering.atlas.build import BuildOptions, build
+    from steering.atlas.store import Atlas
+    from steering.atlas.texts import text_source
+
+    path, options = tmp_path / "a.sqlite", BuildOptions(save_every=0.0)
+    for last in ("tokens", "examples", "logit lens"):
+
+        def report(what, *_, last=last):
+            if what == last:
+                raise RuntimeError(what)
+
+        with pytest.raises(RuntimeError, match=last):
+            build(made.model(), {path: tiny.sae()}, text_source(str(text)), options, report)
+        with Atlas.open(path) as stopped:
+            assert stopped.about.tokens == 0
+    whole = made.build(tmp_path / "b.sqlite", text)
+    assert made.dump(made.build(path, text)) == made.dump(whole)
 
 
 def test_progress_is_reported(text, tmp_path):

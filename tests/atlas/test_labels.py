@@ -157,6 +157,52 @@ def test_batches_behind_an_address_are_fetched_up_to_the_last(store, tmp_path):
         list(read_labels(f"{store}/none"))
 
 
+def test_no_more_is_fetched_than_a_file_of_labels_can_have(store, tmp_path, monkeypatch):
+    from steering.atlas import label_files
+    from steering.errors import AtlasError
+
+    content = json.dumps({"feature": 3, "label": "fog"}).encode()
+    (tmp_path / "labels.jsonl").write_bytes(content)
+    monkeypatch.setattr(label_files, "MOST_FETCHED", len(content))
+    assert list(label_files.read_labels(f"{store}/labels.jsonl")) == [label(3, "fog")]
+    monkeypatch.setattr(label_files, "MOST_FETCHED", len(content) - 1)
+    with pytest.raises(AtlasError, match=r"labels\.jsonl' has more than .* MiB"):
+        list(label_files.read_labels(f"{store}/labels.jsonl"))
+    assert list(label_files.read_labels(str(tmp_path / "labels.jsonl"))) == [label(3, "fog")]
+
+
+@pytest.mark.parametrize("filler", [b"\n", b"x"])
+def test_a_small_packed_file_that_holds_gigabytes_is_refused(store, tmp_path, monkeypatch, filler):
+    """Memory stays small: what is unpacked is let go line by line."""
+    import tracemalloc
+
+    from steering.atlas import label_files
+    from steering.errors import AtlasError
+
+    monkeypatch.setattr(label_files, "MOST_UNPACKED", 2**16)
+    bomb = gzip.compress(filler * 2**25)
+    (tmp_path / "batch-0.jsonl.gz").write_bytes(bomb)
+    for where in (store, str(tmp_path)):
+        tracemalloc.start()
+        with pytest.raises(AtlasError, match=r"batch-0\.jsonl\.gz.*characters"):
+            list(label_files.read_labels(where))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2**24
+
+
+def test_a_store_without_a_last_batch_comes_to_an_end(store, tmp_path, monkeypatch):
+    from steering.atlas import label_files
+    from steering.errors import AtlasError
+
+    for number in range(3):
+        record = {**NEURONPEDIA, "index": number}
+        (tmp_path / f"batch-{number}.jsonl.gz").write_bytes(zipped(record))
+    monkeypatch.setattr(label_files, "MOST_BATCHES", 2)
+    with pytest.raises(AtlasError, match="more than 2 batches"):
+        list(label_files.read_labels(store))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

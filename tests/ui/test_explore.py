@@ -37,6 +37,13 @@ def busiest(page):
     return atlas_of(page).one("SELECT feature FROM stats ORDER BY fired DESC")[0]
 
 
+def find(page, words, way, other=""):
+    """What a search on the page shows."""
+    from ui.explore import finding
+
+    return finding.find(page, "sae", finding.Asked(words, way, other))
+
+
 def rows(table):
     return [row for group in table["groups"] for row in group["rows"]]
 
@@ -44,13 +51,12 @@ def rows(table):
 def test_a_row_has_what_helps_to_choose(built):
     from steering.atlas.cards import show
     from steering.atlas.labels import Label, add_labels
-    from ui.explore.finding import find
 
     feature, atlas = busiest(built), atlas_of(built)
     add_labels(atlas, [Label(feature, HOSTILE, "elsewhere", 0.75)])
     with atlas.writing() as db:
         db.run("INSERT INTO scores VALUES (?, ?)", (feature, 0.5))
-    (row,) = rows(find(built, "sae", "bridge", "label"))
+    (row,) = rows(find(built, "bridge", "label"))
     assert (row["sae"], row["feature"], row["name"]) == ("sae", feature, f"#{feature}")
     assert (row["label"], row["score"], row["source"]) == (HOSTILE, "0.75", "elsewhere")
     assert row["density"] == f"{100 * show(atlas, feature).density:.2g} %"
@@ -60,56 +66,105 @@ def test_a_row_has_what_helps_to_choose(built):
 
 
 def test_a_table_says_when_nothing_was_found(built):
-    from ui.explore.finding import find
 
-    table = find(built, "sae", "xylophone", "label")
+    table = find(built, "xylophone", "label")
     assert rows(table) == []
     assert table["title"].startswith("Nothing found for “xylophone”")
 
 
-@pytest.mark.parametrize("way", ["label", "token", "text", "phrase"])
+@pytest.mark.parametrize("way", ["label", "meaning", "token", "text", "contrast", "phrase"])
 def test_an_empty_search_says_what_to_write(built, way):
     from steering.errors import AtlasError
-    from ui.explore.finding import WAYS, find
+    from ui.explore.finding import WAYS
 
     assert way in WAYS
     with pytest.raises(AtlasError, match="nothing to search for"):
-        find(built, "sae", "  ", way)
+        find(built, "  ", way)
 
 
 def test_features_are_found_by_the_tokens_they_promote(built):
     from steering.atlas.search import search_promoted
-    from ui.explore.finding import find
 
     found = search_promoted(atlas_of(built), "bridge", 30)
-    shown = rows(find(built, "sae", "bridge", "token"))
+    shown = rows(find(built, "bridge", "token"))
     assert [row["feature"] for row in shown] == [each.feature for each in found] != []
     assert all("'bridge'" in row["why"] for row in shown)
 
 
 def test_a_text_finds_features_by_effect_and_by_activation(built):
     from steering.atlas.firing import active
-    from ui.explore.finding import MOST_OF_A_RANK, find
+    from ui.explore.finding import MOST_OF_A_RANK
 
     session = built.session
     text = session.model.encode(PROMPT, prepend_bos=session.prepend_bos, room=0)
     seen = active(session.model, session.saes["sae"], text, limit=MOST_OF_A_RANK)
-    effect, activation = find(built, "sae", PROMPT, "text")["groups"]
+    effect, activation = find(built, PROMPT, "text")["groups"]
     assert repr(seen.target) in effect["title"]
     for group, ranked in ((effect, seen.by_attribution), (activation, seen.by_activation)):
         assert [row["feature"] for row in group["rows"]] == [each.feature for each in ranked]
     assert f"{seen.by_activation[0].activation:.3g}" in activation["rows"][0]["why"]
 
 
+def test_two_texts_find_what_each_has_more_of(built):
+    from steering.atlas.firing import contrast
+    from steering.errors import AtlasError
+    from ui.explore.finding import MOST_OF_A_RANK
+
+    session, other = built.session, "we walk over the sea"
+    texts = [
+        session.model.encode(text, prepend_bos=session.prepend_bos, room=0)
+        for text in (PROMPT, other)
+    ]
+    found = contrast(session.model, session.saes["sae"], *texts, limit=MOST_OF_A_RANK)
+    table = find(built, PROMPT, "contrast", other)
+    assert f"“{PROMPT}” against “{other}”" in table["title"]
+    for shown, side in zip(table["groups"], (found.first, found.second), strict=True):
+        assert [row["feature"] for row in shown["rows"]] == [each.feature for each in side] != []
+        assert f"{side[0].first:.3g} in the first" in shown["rows"][0]["why"]
+    assert rows(find(built, PROMPT, "contrast", PROMPT)) == []
+    with pytest.raises(AtlasError, match="Paste two texts"):
+        find(built, PROMPT, "contrast")
+
+
+def test_meaning_is_searched_where_labels_have_vectors_and_a_model_is_there(built, monkeypatch):
+    import numpy as np
+
+    from steering.atlas import meaning
+    from steering.atlas.labels import Label, add_labels
+    from ui.explore.finding import open_ways
+
+    def encode(texts):
+        return np.array([[1.0, 0.0] if "fog" in text else [0.6, 0.8] for text in texts], np.float32)
+
+    atlas, loaded = atlas_of(built), []
+    monkeypatch.setattr(meaning, "find_spec", lambda name: None)
+    monkeypatch.setattr(meaning, "sentence_encoder", lambda name: loaded.append(name) or encode)
+    add_labels(atlas, [Label(3, "fog", "elsewhere"), Label(4, "a bridge", "elsewhere")])
+    ways, why = open_ways(built, "sae")
+    assert "meaning" not in ways
+    assert "steer atlas embed" in why
+    meaning.embed_labels(atlas, encode, "stand-in")
+    ways, why = open_ways(built, "sae")
+    assert "meaning" not in ways
+    assert "[embed]" in why
+    monkeypatch.setattr(meaning, "find_spec", lambda name: name)
+    ways, why = open_ways(built, "sae")
+    assert (ways["meaning"], why) == ("What its label means", None)
+    for _ in range(2):
+        shown = rows(find(built, "fog over the bay", "meaning"))
+        assert [row["feature"] for row in shown] == [3, 4]
+    assert "cosine 0.60" in shown[1]["why"]
+    assert loaded == ["stand-in"]
+
+
 def test_a_suggestion_goes_into_the_rack_with_its_strength(built):
     from steering.atlas.labels import set_label
     from steering.atlas.suggest import suggest
-    from ui.explore.finding import find
     from ui.rack import picked_intervention
 
     set_label(atlas_of(built), busiest(built), "red bridges")
     asked = suggest(atlas_of(built), "red bridges", limit=1)[0].intervention
-    row = rows(find(built, "sae", "red bridges", "phrase"))[0]
+    row = rows(find(built, "red bridges", "phrase"))[0]
     assert picked_intervention(built.session, row) == asked
     assert row["amount"] == f"clamp {asked.strength:g} × max"
 
@@ -117,21 +172,20 @@ def test_a_suggestion_goes_into_the_rack_with_its_strength(built):
 def test_without_an_atlas_labels_and_texts_still_find_features(page, monkeypatch):
     from steering.errors import AtlasError
     from steering.features import FeatureFacts
-    from ui.explore.finding import find
 
     facts = {3: FeatureFacts(max_act=2.0, label=HOSTILE)}
     monkeypatch.setattr(page.session.saes["sae"], "facts", facts)
-    (row,) = rows(find(page, "sae", "bridge", "label"))
+    (row,) = rows(find(page, "bridge", "label"))
     assert (row["feature"], row["label"], row["density"], row["spark"]) == (3, HOSTILE, None, [])
-    assert rows(find(page, "sae", PROMPT, "text")) != []
-    for way in ("token", "phrase"):
+    assert rows(find(page, PROMPT, "text")) != []
+    for way in ("meaning", "token", "phrase"):
         with pytest.raises(AtlasError, match="steer atlas build"):
-            find(page, "sae", "bridge", way)
+            find(page, "bridge", way)
 
 
 def test_bars_lose_no_count_and_stand_side_by_side():
     from steering.atlas.cards import Histogram
-    from ui.explore.finding import bars
+    from ui.explore.table import bars
 
     counts = (5, 0, 3, 900, 1, 1, 2)
     edges = tuple(float(edge) for edge in range(len(counts) + 1))
@@ -198,19 +252,19 @@ def test_a_card_links_to_neuronpedia_where_the_sae_has_an_address_there(page):
 def test_a_persons_own_label_wins_everywhere_and_can_be_taken_back(built):
     from steering.atlas.labels import Label, add_labels, labels
     from ui.explore.card import card_of, rename
-    from ui.explore.finding import find, relabelled
+    from ui.explore.table import relabelled
     from ui.rack import label_of
 
     feature = busiest(built)
     add_labels(atlas_of(built), [Label(feature, "fog over the bay", "elsewhere", 0.9)])
-    table = find(built, "sae", "fog", "label")
+    table = find(built, "fog", "label")
     rename(built, "sae", feature, f"  {HOSTILE} ")
     view = card_of(built, "sae", feature)
     assert (view["label"], view["own"]) == (HOSTILE, HOSTILE)
     assert [each["source"] for each in view["labels"]] == ["person", "elsewhere"]
     assert label_of(built.session, "sae", feature) == HOSTILE
-    assert rows(find(built, "sae", "bridge", "label"))[0]["label"] == HOSTILE
-    assert rows(relabelled(built, table, "sae", feature))[0]["label"] == HOSTILE
+    assert rows(find(built, "bridge", "label"))[0]["label"] == HOSTILE
+    assert rows(relabelled(table, "sae", feature, HOSTILE))[0]["label"] == HOSTILE
     rename(built, "sae", feature, "")
     assert card_of(built, "sae", feature)["label"] == "fog over the bay"
     assert [each.source for each in labels(atlas_of(built), feature)] == ["elsewhere"]
@@ -285,6 +339,36 @@ def test_a_page_without_an_atlas_shows_the_command_and_builds_a_first_one(page):
     assert last["kind"] == "ready"
     assert notice(page, "sae") == last
     assert atlas_of(page).one("SELECT count(*) FROM labels")[0] > 0
+
+
+def test_a_build_is_watched_by_any_visitor_and_stopped_by_any(page, monkeypatch):
+    from steering.errors import AtlasError
+    from ui.explore import building
+    from ui.job import JobError
+
+    begun = []
+
+    def build(host, alias, report):
+        begun.append(alias)
+        while True:
+            report("tokens", len(begun), 10)
+
+    monkeypatch.setattr(building, "_build", build)
+    one, other = building.build_here(page, "sae"), building.build_here(page, "sae")
+    for watcher in (one, other):
+        assert next(watcher)["kind"] == "building"
+        assert next(watcher)["share"] == pytest.approx(0.1)
+    assert begun == ["sae"]
+    assert building.notice(page, "sae")["offer"] == "Follow it here"
+    page.trusted = False
+    with pytest.raises(AtlasError, match="open to others"):
+        building.stop_building(page, "sae")
+    page.trusted = True
+    building.stop_building(page, "sae")
+    for watcher in (one, other):
+        with pytest.raises(JobError, match="was stopped"):
+            list(watcher)
+    assert building.notice(page, "sae")["kind"] == "missing"
 
 
 def test_statistics_are_built_into_an_atlas_that_has_labels_alone(page):

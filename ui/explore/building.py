@@ -1,8 +1,6 @@
 """Whether an SAE has an atlas; where it has none: how to build one, and a first small one here."""
 
-import queue
 import shlex
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,17 @@ from steering.calibration import PACKAGED
 from steering.errors import AtlasError, SteeringError
 from ui.exports import place_flags
 from ui.host import Host
+from ui.job import Job
 
 Notice = dict[str, Any]
 EMPTY: Notice = {"kind": "none", "text": ""}
-LOOK_AGAIN = 0.25
-"""Seconds between two pictures of the progress."""
 
 
 def notice(host: Host, alias: str) -> Notice:
     """What to say of an SAE's atlas."""
+    job = _running(host, alias)
+    if job is not None and job.latest is not None:
+        return {**job.latest, "offer": "Follow it here" if host.trusted else None}
     try:
         atlas = host.session.atlas(alias)
     except AtlasError as error:
@@ -38,7 +38,7 @@ def notice(host: Host, alias: str) -> Notice:
         )
         return {"kind": "missing", "text": text, **_how(host)}
     if not atlas.about.tokens:
-        text = f"The atlas of {name!r} holds labels and no statistics. Build them from any text:"
+        text = f"The atlas of {name!r} holds no statistics yet. Build them from any text:"
         return {"kind": "missing", "text": text, **_how(host)}
     return {"kind": "ready", "text": _said(atlas)}
 
@@ -74,37 +74,38 @@ def build_command(host: Host) -> str:
 def build_here(host: Host, alias: str) -> Iterator[Notice]:
     """Build a small atlas from the text beside the SAE, or the packaged one, and say how far it is.
 
-    Labels come from the features file, where there is one, and from what tokens suggest.
+    Where such a build is under way already, that one is watched. Labels come from the features
+    file, where there is one, and from what tokens suggest.
 
     Raises:
         AtlasError: Strangers may not write here, or it cannot be built.
+        JobError: It was stopped.
     """
     host.require_trusted()
-    told: queue.Queue[Notice] = queue.Queue()
-    ended: list[SteeringError | None] = []
-
-    def run() -> None:
-        try:
-            _build(host, alias, lambda *progress: told.put(_progress(*progress)))
-            ended.append(None)
-        except SteeringError as error:
-            ended.append(error)
-
-    worker = threading.Thread(target=run, name="build", daemon=True)
-    worker.start()
-    yield _progress("tokens", 0, None)
-    while worker.is_alive():
-        worker.join(LOOK_AGAIN)
-        latest = None
-        while not told.empty():
-            latest = told.get()
-        if latest is not None:
-            yield latest
-    if not ended:
-        raise AtlasError("The atlas could not be built: a bug, written to the page's log.")
-    if ended[0] is not None:
-        raise ended[0]
+    job = _running(host, alias)
+    if job is None:
+        job = Job("build", lambda tell: _build(host, alias, lambda *how: tell(_progress(*how))))
+        host.builds[host.session.saes[alias].fingerprint] = job
+    yield _progress("tokens", 0, None) if job.latest is None else job.latest
+    yield from job.watch()
     yield notice(host, alias)
+
+
+def stop_building(host: Host, alias: str) -> None:
+    """End the build of an SAE's atlas, if one is under way here.
+
+    Raises:
+        AtlasError: Strangers may not.
+    """
+    host.require_trusted()
+    job = _running(host, alias)
+    if job is not None:
+        job.stop()
+
+
+def _running(host: Host, alias: str) -> Job | None:
+    job = host.builds.get(host.session.saes[alias].fingerprint)
+    return job if job is not None and job.running else None
 
 
 def _build(host: Host, alias: str, report: Report) -> None:
@@ -124,4 +125,9 @@ def _progress(what: str, done: int, total: int | None) -> Notice:
     of = f" of {total:,}" if total else ""
     count = f" {done:,}{of}" if done else ""
     share = done / total if total else None
-    return {"kind": "building", "text": f"Building the atlas: {what}{count}", "share": share}
+    return {
+        "kind": "building",
+        "text": f"Building the atlas: {what}{count}. Texts can be written meanwhile.",
+        "share": share,
+        "offer": None,
+    }

@@ -18,7 +18,7 @@ from steering.atlas.geometry import RADII, rings
 from steering.atlas.labels import PERSON
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
-from ui.explore.finding import bars
+from ui.explore.table import bars
 from ui.feature_lines import feature_lines, feature_name, percent
 from ui.host import Host
 from ui.rack import label_of

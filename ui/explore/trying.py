@@ -7,7 +7,7 @@ from steering.errors import FeatureError, PromptError
 from steering.interventions import Intervention, Sampling
 from steering.records import BASELINE, Comparison
 from steering.requests import Prompt
-from ui.explore.finding import amount_of
+from ui.explore.table import amount_of
 from ui.host import Host
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from ui.component import component
-from ui.explore import building, card, finding, trying
+from ui.explore import building, card, finding, table, trying
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Explore:
     sae: gr.Dropdown
     """Which SAE is explored; in sight where several are loaded."""
     words: gr.Textbox
+    other: gr.Textbox
+    """The second text, in sight where two are compared."""
     way: gr.Radio
     found: gr.HTML
     map: gr.Column
@@ -57,6 +59,15 @@ def explore_tab(tab: gr.Tab) -> Explore:
                 elem_id="explore-words",
                 interactive=True,
             )
+            other = gr.Textbox(
+                label="Second text: what the first has more of, and what this one has",
+                submit_btn="Search",
+                lines=1,
+                max_lines=6,
+                visible=False,
+                elem_id="explore-other",
+                interactive=True,
+            )
             way = gr.Radio(
                 [(shown, name) for name, shown in finding.WAYS.items()],
                 value="label",
@@ -64,7 +75,7 @@ def explore_tab(tab: gr.Tab) -> Explore:
                 elem_id="explore-way",
                 interactive=True,
             )
-            found = component("explore-found", finding.EMPTY)
+            found = component("explore-found", table.EMPTY)
         with gr.Column(scale=1, min_width=320):
             with gr.Column(elem_id="explore-map") as slot:
                 pass
@@ -75,6 +86,7 @@ def explore_tab(tab: gr.Tab) -> Explore:
         atlas=atlas,
         sae=sae,
         words=words,
+        other=other,
         way=way,
         found=found,
         map=slot,

@@ -49,7 +49,7 @@ def wire(page: gr.Blocks, host: Host, parts: Layout) -> None:
         yield {parts.linked: False}
 
     everything = [parts.notice, parts.badge, parts.presets.gallery, parts.linked]
-    everything += [parts.explore.sae, parts.explore.atlas]
+    everything += [parts.explore.sae, parts.explore.atlas, parts.explore.way]
     loaded = page.load(load, None, parts.notice, **PLUMBING)
     filled = loaded.then(fill, None, [*everything, *shown_by(parts)], **PLUMBING)
     filled.then(go_on, [parts.linked, *parts.form], written_by(parts), **PLUMBING)

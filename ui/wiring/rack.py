@@ -23,6 +23,7 @@ from ui.rack import (
 )
 from ui.tabs.inspect import search_words
 from ui.toasts import PLUMBING, toast, toasting, toasting_or
+from ui.wiring.events import feature_of
 
 NONE_FOUND: dict[str, Any] = {"title": "", "features": []}
 INTO_RACK: dict[str, Any] = {
@@ -97,8 +98,7 @@ def wire_opening(parts: Layout, listing: gr.HTML) -> None:
     """Have a list outside the Explore tab open a feature's card there."""
 
     def show(event: gr.EventData) -> Any:
-        opened = {"sae": str(event._data["sae"]), "feature": int(event._data["feature"])}
-        return opened, gr.update(selected="explore")
+        return feature_of(event), gr.update(selected="explore")
 
     listing.open_feature(show, None, [parts.explore.opened, parts.tabs], **PLUMBING)
 
