@@ -45,7 +45,7 @@ def test_a_slow_frame_has_fewer_points_and_a_fast_one_more(blank: Page) -> None:
     )
     assert slow < fair == 20_000 < fast
     assert run(blank, ("pace",), f"return paced({N}, 10, {N});") == N
-    assert 0 < run(blank, ("pace",), f"return paced(3000, 5000, {N});") <= 3000
+    assert 0 < run(blank, ("pace",), f"return paced(8000, 5000, {N});") <= 8000
     assert run(blank, ("pace",), "return paced(100, 5000, 100);") == 100
 
 

@@ -1,7 +1,7 @@
 // How many of the points a frame draws while the map moves: as many as it has time for here.
 // A frame's time is measured from one to the next, since a graphics card works behind the script.
 const SMOOTH = 20, SLOW = 28;
-const AT_FIRST = 20000, FEWEST = 3000;
+const AT_FIRST = 20000, FEWEST = 8000;
 
 // The count after a frame that drew `drawn` of `n` points and took so many milliseconds.
 function paced(drawn, took, n) {
