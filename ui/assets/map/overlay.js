@@ -38,7 +38,9 @@ function drawNames(context, frame, ratio, places, names, inks) {
     const box = [x - half, y - NAME_TALL / 2, x + half, y + NAME_TALL / 2];
     if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
     taken.push(box);
-    context.drawImage(picture, box[0], box[1], picture.width / ratio, picture.height / ratio);
+    // Between two pixels of the screen it would blur.
+    const whole = (v) => Math.round(v * ratio) / ratio;
+    context.drawImage(picture, whole(box[0]), whole(box[1]), picture.width / ratio, picture.height / ratio);
   }
 }
 
