@@ -28,7 +28,10 @@ EMPTY: dict[str, Any] = {"sae": None, "of": None, "lit": None, "opened": None}
 """`sae` is an alias; `of` tells one map from the next."""
 MOST_DESCRIBED = 200
 MOST_LISTED = 30
-SCRIPTS = ("points", "colours", "paint", "overlay", "gestures", "panel")
+KNOWN = ("points", "clusters", "colours", "marks", "labels")
+DRAWN = ("view", "pace", "paint", "overlay", "stage")
+DONE = ("gestures", "tip", "tools", "panel")
+SCRIPTS = (*KNOWN, *DRAWN, *DONE)
 
 
 def map_component(points: Callable[..., Any], describe: Callable[..., Any]) -> gr.HTML:

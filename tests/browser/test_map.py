@@ -131,6 +131,14 @@ def test_every_feature_is_painted_where_the_map_has_it(
     shot(opened, "map")
 
 
+def test_a_button_pressed_by_key_keeps_the_keyboard(opened: Page) -> None:
+    for each in ("[data-mode=density]", "[data-tool=lasso]"):
+        opened.locator(each).focus()
+        opened.keyboard.press("Enter")
+        expect(opened.locator(each)).to_have_attribute("aria-pressed", "true")
+        expect(opened.locator(each)).to_be_focused()
+
+
 def test_a_browser_without_webgl_is_told_and_paints_the_same_points(
     drawing: Browser, mapped: tuple[str, "Host"], watched: Callable[[Page], Page]
 ) -> None:

@@ -20,31 +20,26 @@ function hslToRgb(h, s, l) {
   return [channel(0), channel(8), channel(4)];
 }
 
-// Red, green, blue and alpha of every point.
+// Red, green, blue and alpha of every point: one colour for each cluster or each level of density.
 function coloursOf(points, mode, dark) {
-  const made = new Uint8Array(4 * points.n);
-  const dim = dark ? DIM.dark : DIM.light;
-  const table = mode === "density" ? Array.from({ length: 256 }, (_, level) => between(DENSITY, (dark ? 0.2 : 0) + (dark ? 0.8 : 0.9) * level / 255)) : null;
-  const own = new Map();
-  for (let at = 0; at < points.n; at++) {
-    let colour = dim;
-    if (mode === "density") colour = table[points.densities[at]];
-    else if (mode === "cluster") {
-      const cluster = points.clusters[at];
-      if (!own.has(cluster)) own.set(cluster, clusterColour(cluster, dark));
-      colour = own.get(cluster);
-    }
-    made.set(colour, 4 * at);
-    made[4 * at + 3] = mode === "activation" ? 90 : 215;
+  const alpha = mode === "activation" ? 90 : 215, colours = new Uint8Array(4 * points.n), whole = new Uint32Array(colours.buffer);
+  const packed = (colour) => new Uint32Array(new Uint8Array([...colour, alpha]).buffer)[0];
+  if (mode === "activation") whole.fill(packed(dark ? DIM.dark : DIM.light));
+  else if (mode === "density") {
+    const table = Uint32Array.from({ length: 256 }, (_, level) => packed(between(DENSITY, (dark ? 0.2 : 0) + (dark ? 0.8 : 0.9) * level / 255)));
+    for (let at = 0; at < points.n; at++) whole[at] = table[points.densities[at]];
+  } else {
+    const table = new Uint32Array(65536);
+    for (let at = 0; at < points.n; at++) whole[at] = table[points.clusters[at]] ||= packed(clusterColour(points.clusters[at], dark));
   }
-  return made;
+  return colours;
 }
 
 const heatColour = (share) => between(HEAT, share);
 const css = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
 const percent = (share) => `${Number((100 * share).toPrecision(2))} %`;
 
-function legendOf(points, mode, lit, dark) {
+function legendOf(points, { mode, lit, dark, clusters }) {
   const bar = (stops, from, to, about) => el("div", { class: "map-legend" },
     el("span", {}, from), el("i", { style: `background:linear-gradient(90deg,${stops.map(css).join(",")})` }), el("span", {}, to), el("span", { class: "about" }, about));
   if (mode === "density") {
@@ -55,5 +50,5 @@ function legendOf(points, mode, lit, dark) {
     if (!lit) return el("p", { class: "empty" }, "Light the map up with a text first.");
     return bar(HEAT, "0", Number(lit.highest.toPrecision(3)).toString(), "highest activation on the text; grey: off");
   }
-  return el("p", { class: "about" }, `${new Set(points.clusters).size} clusters, each in a colour of its own; their names are on the map.`);
+  return el("p", { class: "about" }, `${clusters} clusters, each in a colour of its own; their names are on the map.`);
 }

@@ -1,53 +1,55 @@
 // What stands over the points: names of clusters, rings, the lasso, and where the keyboard is.
-// A frame is { view, width, height } in CSS pixels.
 const MOST_NAMES = 60;
+const NAME_TALL = 22;
 
-const toScreen = ({ view, width, height }, x, y) => [width / 2 + (x - view.x) * view.scale, height / 2 - (y - view.y) * view.scale];
-const toMap = ({ view, width, height }, px, py) => [view.x + (px - width / 2) / view.scale, view.y - (py - height / 2) / view.scale];
-
-// Where each named cluster lies, the largest first.
-function clusterPlaces(points) {
-  const own = new Map();
-  for (let at = 0; at < points.n; at++) {
-    const cluster = points.clusters[at];
-    if (!own.has(cluster)) own.set(cluster, { cluster, name: points.names[cluster], count: 0, x: 0, y: 0, members: [] });
-    const place = own.get(cluster);
-    place.count++;
-    place.x += xOf(points, at);
-    place.y += yOf(points, at);
-    place.members.push(at);
-  }
-  return [...own.values()].map((each) => ({ ...each, x: each.x / each.count, y: each.y / each.count })).sort((a, b) => b.count - a.count);
+// To write a name with its halo costs more than all else in a frame, so each is written once and
+// then copied. Another theme or another screen has other inks.
+function newNames() {
+  let kept = new Map(), written = "";
+  const write = (name, { ink, halo }, ratio) => {
+    const picture = document.createElement("canvas"), context = picture.getContext("2d"), font = "600 12px system-ui, sans-serif";
+    context.font = font;
+    const wide = Math.ceil(context.measureText(name).width) + 12;
+    picture.width = Math.ceil(wide * ratio);
+    picture.height = Math.ceil(NAME_TALL * ratio);
+    context.scale(ratio, ratio);
+    Object.assign(context, { font, textAlign: "center", textBaseline: "middle", lineWidth: 4, lineJoin: "round", strokeStyle: halo, fillStyle: ink });
+    context.strokeText(name, wide / 2, NAME_TALL / 2);
+    context.fillText(name, wide / 2, NAME_TALL / 2);
+    return { picture, wide };
+  };
+  return (name, inks, ratio) => {
+    const how = `${inks.ink} ${inks.halo} ${ratio}`;
+    if (how !== written) { kept = new Map(); written = how; }
+    if (!kept.has(name)) kept.set(name, write(name, inks, ratio));
+    return kept.get(name);
+  };
 }
 
-function drawNames(context, frame, places, ink, halo) {
+function drawNames(context, frame, ratio, places, names, inks) {
   const taken = [];
-  context.font = "600 12px system-ui, sans-serif";
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  context.lineWidth = 4;
-  context.lineJoin = "round";
   for (const place of places) {
     if (taken.length >= MOST_NAMES) break;
     if (!place.name) continue;
-    const [middle, y] = toScreen(frame, place.x, place.y), half = context.measureText(place.name).width / 2 + 6;
+    const [middle, y] = toScreen(frame, place.x, place.y);
     if (middle < 0 || y < 0 || middle > frame.width || y > frame.height) continue;
+    const { picture, wide } = names(place.name, inks, ratio), half = wide / 2;
     const x = Math.max(half, Math.min(frame.width - half, middle));
-    const box = [x - half, y - 11, x + half, y + 11];
+    const box = [x - half, y - NAME_TALL / 2, x + half, y + NAME_TALL / 2];
     if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
     taken.push(box);
-    context.strokeStyle = halo;
-    context.strokeText(place.name, x, y);
-    context.fillStyle = ink;
-    context.fillText(place.name, x, y);
+    // Between two pixels of the screen it would blur.
+    const whole = (v) => Math.round(v * ratio) / ratio;
+    context.drawImage(picture, whole(box[0]), whole(box[1]), picture.width / ratio, picture.height / ratio);
   }
 }
 
-function drawOverlay(canvas, frame, { points, places, named, rings, line, cross, ink, halo, accent }) {
-  const context = canvas.getContext("2d"), ratio = canvas.width / frame.width;
+// `inks` are { ink, halo, accent }; a ring is [point, radius]; the line's corners are places.
+function drawOverlay(canvas, frame, { points, places, names, rings, line, cross, inks }) {
+  const { ink, halo, accent } = inks, context = canvas.getContext("2d"), ratio = canvas.width / frame.width;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, frame.width, frame.height);
-  if (named) drawNames(context, frame, places, ink, halo);
+  drawNames(context, frame, ratio, places, names, inks);
   context.lineWidth = 2;
   for (const [at, radius] of rings) {
     const [x, y] = toScreen(frame, xOf(points, at), yOf(points, at));

@@ -1,5 +1,5 @@
 // Two painters of the same points: WebGL, and a plain canvas where a browser has none.
-// A view is { x, y, scale }: which place is in the middle, and how many pixels the square is wide.
+// Here a view's scale is in pixels of the canvas.
 // A share below 1 draws the first of the points only: features are in no order on the plane.
 const VERTEX = `
 attribute vec2 place; attribute vec4 colour; attribute float size;
@@ -15,7 +15,8 @@ void main() {
 }`;
 
 function webglPainter(canvas) {
-  const options = { antialias: false, depth: false, powerPreference: "low-power" };
+  // Where a browser plays the graphics card itself, it draws points slower than a plain canvas.
+  const options = { antialias: false, depth: false, powerPreference: "low-power", failIfMajorPerformanceCaveat: true };
   const gl = canvas.getContext("webgl", options);
   if (!gl) return null;
   const program = gl.createProgram();
@@ -61,42 +62,40 @@ function webglPainter(canvas) {
       drawLayer(base, size, share);
       drawLayer(top, size, 1);
     },
-    // Reading a pixel waits until everything is drawn.
-    finish: () => gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)),
   };
 }
 
 function canvasPainter(canvas) {
   const context = canvas.getContext("2d");
-  const base = {}, top = { places: [], colours: [], sizes: [] };
-  let image = null;
-  const spot = (pixels, x, y, size, r, g, b) => {
-    const half = size / 2, x0 = Math.max(0, Math.round(x - half)), y0 = Math.max(0, Math.round(y - half));
-    const x1 = Math.min(canvas.width, x0 + Math.round(size)), y1 = Math.min(canvas.height, y0 + Math.round(size));
-    const ink = (255 << 24) | (b << 16) | (g << 8) | r;
-    for (let row = y0; row < y1; row++) for (let column = x0; column < x1; column++) pixels[row * canvas.width + column] = ink;
-  };
-  const drawLayer = (pixels, { places, colours, sizes }, view, least, share) => {
-    for (let i = 0; i < share * places.length / 2; i++) {
-      const x = canvas.width / 2 + (places[2 * i] / 65535 - view.x) * view.scale;
-      const y = canvas.height / 2 - (places[2 * i + 1] / 65535 - view.y) * view.scale;
-      if (x < -9 || y < -9 || x > canvas.width + 9 || y > canvas.height + 9) continue;
-      spot(pixels, x, y, sizes ? Math.max(least, sizes[i]) : least, colours[4 * i], colours[4 * i + 1], colours[4 * i + 2]);
+  const base = {}, top = { places: [], inks: [], sizes: [] };
+  let image = null, pixels = null;
+  const opaque = (colours) => new Uint32Array(colours.buffer).map((ink) => ink | 0xff000000);
+  const drawLayer = ({ places, inks, sizes }, view, least, n) => {
+    const { width, height } = canvas, zoom = view.scale / 65535;
+    const left = width / 2 - view.x * view.scale, bottom = height / 2 + view.y * view.scale;
+    for (let i = 0; i < n; i++) {
+      const x = left + places[2 * i] * zoom, y = bottom - places[2 * i + 1] * zoom;
+      if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
+      const size = sizes ? Math.max(least, sizes[i]) : least, wide = Math.round(size), ink = inks[i];
+      const x0 = Math.max(0, Math.round(x - size / 2)), y0 = Math.max(0, Math.round(y - size / 2));
+      const x1 = Math.min(width, x0 + wide), y1 = Math.min(height, y0 + wide);
+      for (let row = y0 * width; row < y1 * width; row += width) for (let at = row + x0; at < row + x1; at++) pixels[at] = ink;
     }
   };
   return {
     kind: "canvas",
     points: (places) => { base.places = places; },
-    colours: (colours) => { base.colours = colours; },
-    marked: (places, colours, sizes) => Object.assign(top, { places, colours, sizes }),
+    colours: (colours) => { base.inks = opaque(colours); },
+    marked: (places, colours, sizes) => Object.assign(top, { places, inks: opaque(colours), sizes }),
     draw: (view, size, share) => {
-      if (!image || image.width !== canvas.width || image.height !== canvas.height) image = context.createImageData(canvas.width, canvas.height);
-      const pixels = new Uint32Array(image.data.buffer);
+      if (!image || image.width !== canvas.width || image.height !== canvas.height) {
+        image = context.createImageData(canvas.width, canvas.height);
+        pixels = new Uint32Array(image.data.buffer);
+      }
       pixels.fill(0);
-      drawLayer(pixels, base, view, Math.max(2, size), share);
-      drawLayer(pixels, top, view, size, 1);
+      drawLayer(base, view, Math.max(2, size), Math.ceil(share * base.places.length / 2));
+      drawLayer(top, view, size, top.places.length / 2);
       context.putImageData(image, 0, 0);
     },
-    finish: () => {},
   };
 }

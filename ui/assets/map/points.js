@@ -7,9 +7,11 @@ const bytesOf = (text) => {
   return bytes.buffer;
 };
 
-// Side by side: features, x, y, clusters, densities, as `ui.map` packs them.
+// Side by side: features, x, y, clusters, densities, as `ui.map` packs them. Nothing here is an
+// object of its own for each point, and what lies where is sorted when somebody first asks.
 function unpackPoints(told) {
   const n = told.count, bytes = bytesOf(told.points);
+  let grid = null;
   const points = {
     n,
     sae: told.sae,
@@ -19,10 +21,19 @@ function unpackPoints(told) {
     densities: new Uint8Array(bytes, 10 * n, n),
     densityRange: told.densities,
     names: told.names,
+    get grid() { return grid ??= gridOf(points); },
   };
-  points.index = new Map();
-  for (let at = 0; at < n; at++) points.index.set(points.features[at], at);
-  return { ...points, ...gridOf(points) };
+  return points;
+}
+
+// Which point is a feature's, -1 where it has none; features come in ascending order.
+function placeOf(points, feature) {
+  let low = 0, high = points.n;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (points.features[middle] < feature) low = middle + 1; else high = middle;
+  }
+  return low < points.n && points.features[low] === feature ? low : -1;
 }
 
 const xOf = (points, at) => points.places[2 * at] / 65535;
@@ -40,11 +51,11 @@ function gridOf(points) {
 }
 
 function inBox(points, x0, y0, x1, y1) {
-  const found = [], cell = (v) => Math.min(CELLS - 1, Math.max(0, Math.floor(v * 65535 / 256)));
+  const { starts, order } = points.grid, found = [], cell = (v) => Math.min(CELLS - 1, Math.max(0, Math.floor(v * 65535 / 256)));
   for (let row = cell(y0); row <= cell(y1); row++) {
-    const from = points.starts[cell(x0) + CELLS * row], to = points.starts[cell(x1) + CELLS * row + 1];
+    const from = starts[cell(x0) + CELLS * row], to = starts[cell(x1) + CELLS * row + 1];
     for (let place = from; place < to; place++) {
-      const at = points.order[place], x = xOf(points, at), y = yOf(points, at);
+      const at = order[place], x = xOf(points, at), y = yOf(points, at);
       if (x >= x0 && x <= x1 && y >= y0 && y <= y1) found.push(at);
     }
   }
