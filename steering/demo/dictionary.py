@@ -47,7 +47,7 @@ def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu"
         )
         scale = trainer.activation_scaler.scaling_factor
         assert scale is not None, "it was estimated just now"
-        _begin(sae, read, scale, recipe)
+        _begin(sae, read, scale, recipe.seed)
     trainer.data_provider = _batches(acts, recipe, start=trainer.n_training_steps)
     sae = trainer.fit()
     sae.save_inference_model(folder)
@@ -87,9 +87,9 @@ def collect(recipe: Recipe, work: Path, layer: int) -> Activations:
 
 
 @torch.no_grad()
-def _begin(sae: BatchTopKTrainingSAE, read: Activations, scale: float, recipe: Recipe) -> None:
+def _begin(sae: BatchTopKTrainingSAE, read: Activations, scale: float, seed: int) -> None:
     """Give an untrained SAE, which reads the stream times `scale`, the weights it starts from."""
-    found = start(read, recipe.latents, torch.Generator().manual_seed(recipe.seed))
+    found = start(read, sae.cfg.d_sae, torch.Generator().manual_seed(seed))
     sae.W_dec.copy_(found.w_dec)
     sae.W_enc.copy_(found.w_enc)
     sae.b_enc.copy_(found.b_enc * scale)
@@ -146,7 +146,7 @@ def _config(recipe: Recipe, layer: int, device: str) -> BatchTopKTrainingSAEConf
     )
     return BatchTopKTrainingSAEConfig(
         d_in=recipe.width,
-        d_sae=recipe.latents,
+        d_sae=recipe.latents_of(layer),
         k=recipe.active,
         dtype="float32",
         device=device,

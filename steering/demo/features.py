@@ -29,6 +29,7 @@ _LEAST_KEPT = 64  # features that are tried on every pair
 _ROWS = 256  # features tried in one forward pass
 _BEGUN = 10  # tokens of an answer that are rated: how it begins decides what it is
 _BATCH = 64  # documents read in one forward pass
+_AT_ONCE = 512  # tokens encoded at once: activations that stay near the processor
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def measure(
         acts = sae.encode(kept)
         error += (kept - sae.decode(acts)).pow(2).sum().item()
         max_act = torch.maximum(max_act, (acts * norms).amax(0))
-        fires = acts > 0
-        fired += fires.sum(0)
-        count.add(fires.float(), truth)
+        fires = (acts > 0).float()
+        fired += fires.sum(0).long()
+        count.add(fires, truth)
         seen += torch.stack([kept.sum(0), kept.pow(2).sum(0)]).double()
         lengths.append(kept.norm(dim=-1))
         bar.update(len(kept))
@@ -115,7 +116,11 @@ def _resids(
             )
             model.model(input_ids=ids, use_cache=False)
             ordinary = ids >= len(SPECIAL)
-            yield caught.pop()[ordinary], truth[:, ordinary]
+            yield from zip(
+                caught.pop()[ordinary].split(_AT_ONCE),
+                truth[:, ordinary].split(_AT_ONCE, dim=1),
+                strict=True,
+            )
     finally:
         handle.remove()
 

@@ -32,22 +32,32 @@ from steering.demo.tokens import render
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "sae-lens", "safetensors")
 _CALIBRATION = 120  # documents: some ten thousand tokens
+_FIGURES = "figures.json"  # beside a measured SAE; they go into the manifest
 _CANDIDATES = 8  # features named per target; gain finds them, only text shows which steer
-_EVALUATED = 20_000  # tokens at least that SAELens's evaluation reads
+_EVALUATED = 8_000  # tokens at least that SAELens's evaluation reads
 
 
 def write_bundle(recipe: Recipe, work: Path, out: Path) -> Path:
     """Measure, score and lay out everything a fresh clone needs in `out`."""
-    _copy_halved(work / "model", out / "model")
-    model = LlamaForCausalLM.from_pretrained(out / "model")
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "model")
     figures: dict[str, Any] = {}
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(_halved_model(work), out / "model")
     for layer in recipe.sae_layers:
-        figures[hook_name(layer)] = _write_sae(recipe, work, out, layer, model, tokenizer)
+        folder = measured_sae(recipe, work, layer)
+        files = shutil.ignore_patterns(_FIGURES)
+        shutil.copytree(folder, bundled_sae_folder(recipe, out, layer), ignore=files)
+        figures[hook_name(layer)] = json.loads((folder / _FIGURES).read_text())
     write_atlas(recipe, out)
     manifest = _manifest(recipe, work, out, figures)
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return out
+
+
+def _halved_model(work: Path) -> Path:
+    folder = work / "model.halved"
+    if not folder.exists():
+        _copy_halved(work / "model", folder)
+    return folder
 
 
 def _copy_halved(source: Path, folder: Path) -> None:
@@ -56,9 +66,10 @@ def _copy_halved(source: Path, folder: Path) -> None:
     All that is measured afterwards is measured on what is shipped. Vectors stay: a threshold that
     is off by a little opens its latent elsewhere.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(source, folder)
-    for file in folder.glob("*.safetensors"):
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial)
+    for file in partial.glob("*.safetensors"):
         with safe_open(file, "pt") as opened:
             about = opened.metadata()
         weights = {
@@ -66,6 +77,8 @@ def _copy_halved(source: Path, folder: Path) -> None:
             for name, value in load_file(file).items()
         }
         save_file(weights, file, about)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
 
 
 def bundled_sae_folder(recipe: Recipe, out: Path, layer: int) -> Path:
@@ -73,21 +86,19 @@ def bundled_sae_folder(recipe: Recipe, out: Path, layer: int) -> Path:
     return out / ("sae" if layer == recipe.sae_layer else f"sae-layer-{layer}")
 
 
-def _write_sae(
-    recipe: Recipe,
-    work: Path,
-    out: Path,
-    layer: int,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-) -> dict[str, Any]:
-    """One SAE with its features and calibration text; its figures for the manifest."""
-    folder = bundled_sae_folder(recipe, out, layer)
+def measured_sae(recipe: Recipe, work: Path, layer: int) -> Path:
+    """One SAE with its features, calibration text and figures; skipped once measured."""
+    folder = work / f"{sae_folder(work, layer).name}.measured"
+    if (folder / _FIGURES).exists():
+        return folder
     _copy_halved(sae_folder(work, layer), folder)
+    place = _halved_model(work)
+    model = LlamaForCausalLM.from_pretrained(place)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(place)
     sae = SAE.load_from_disk(folder)
     seed = recipe.seed + HELD_OUT
     measured = measure(
-        load_trunk(out / "model", layer),
+        load_trunk(place, layer),
         tokenizer,
         sae,
         documents(seed, 10**9),
@@ -110,13 +121,13 @@ def _write_sae(
     (folder / "features.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
     (folder / "calibration.txt").write_text(calibration_text(recipe))
     rows = held_out_rows(recipe, tokenizer, min(_EVALUATED, recipe.measured_tokens))
-    quality = evaluate_sae(folder, out / "model", rows)
-    return {
+    quality = evaluate_sae(folder, place, rows)
+    figures = {
         "measured_tokens": measured.tokens,
         "l0": round(measured.l0, 2),
         "fvu": round(measured.fvu, 4),
         "dead": int((measured.fired == 0).sum()),
-        "latents": recipe.latents,
+        "latents": len(directions),
         "median_resid_norm": round(measured.median_norm, 3),
         "candidates": _by_target(chosen),
         "saelens_evaluation": {
@@ -124,6 +135,8 @@ def _write_sae(
             for key, value in asdict(quality).items()
         },
     }
+    (folder / _FIGURES).write_text(json.dumps(figures))
+    return folder
 
 
 def calibration_text(recipe: Recipe) -> str:

@@ -58,7 +58,10 @@ class Recipe:
     sae_layers: tuple[int, ...] = (0, 1)
     """Where the SAEs read and write; the first one is the page's and the presets'."""
 
-    latents: int = 8_192
+    latents: tuple[int, ...] = (8_192, 4_096)
+    """Of each layer's SAE. All that is shipped has to fit in 40 MB, and the first is the one that
+    presets steer."""
+
     active: int = 32
     sae_tokens: int = 1_000_000
     """Different vectors kept in memory; each batch is drawn from them anew."""
@@ -84,6 +87,10 @@ class Recipe:
         """The layer of the first SAE."""
         return self.sae_layers[0]
 
+    def latents_of(self, layer: int) -> int:
+        """The size of a layer's SAE."""
+        return dict(zip(self.sae_layers, self.latents, strict=True))[layer]
+
     @property
     def hook_name(self) -> str:
         """Where the first SAE reads and writes, in TransformerLens words."""
@@ -105,6 +112,7 @@ SHORT = replace(
     documents=30_000,
     cycles=(600,),
     sae_layers=(0,),
+    latents=(8_192,),
     sae_tokens=500_000,
     sae_samples=400_000,
     measured_tokens=100_000,
@@ -124,7 +132,7 @@ TOY = replace(
     cycles=(6, 6),
     warmup=2,
     sae_layers=(0, 1),
-    latents=64,
+    latents=(64, 64),
     active=8,
     sae_tokens=4_096,
     sae_samples=8_192,
