@@ -1,22 +1,32 @@
 """The atlas that comes with the bundle: what is known of its first SAE's features, in one file.
 
-Built as anyone's is, from held-out documents; its labels are the grammar's own.
+Built as anyone's is, from held-out documents; its labels are the grammar's own. It is abridged so
+that a clone stays small: `steer atlas build` makes one with everything.
 """
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+
+import numpy as np
 
 from steering.atlas.build import BuildOptions, build
 from steering.atlas.labels import add_labels, truth_labels
 from steering.atlas.map import make_map
 from steering.atlas.places import ATLAS_FILE
+from steering.atlas.score import score
 from steering.atlas.store import Atlas
 from steering.atlas.texts import TextSource
+from steering.atlas.windows import TOP_TENTH, pack, unpack
 from steering.demo.corpus import HELD_OUT
 from steering.demo.grammar import documents
 from steering.demo.recipe import Recipe
 from steering.demo.tokens import render
 from steering.models import LanguageModel
 from steering.sae import Sae
+
+_EXAMPLES = 5
+_TOKENS = 10
 
 
 def write_atlas(recipe: Recipe, out: Path) -> Path:
@@ -34,7 +44,41 @@ def write_atlas(recipe: Recipe, out: Path) -> Path:
     with Atlas.open(path, sae) as atlas:
         add_labels(atlas, truth_labels(sae.facts))
         make_map(atlas, sae, seed=recipe.seed)
+        for _ in score(atlas, model, sae):
+            pass
+        _abridge(atlas)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM")
+    for left in path.parent.glob(f"{ATLAS_FILE}?*"):
+        left.unlink()
     return path
+
+
+def _abridge(atlas: Atlas) -> None:
+    """Keep the first of the strongest examples and of the tokens at each end, and no others."""
+    examples = atlas.rows("SELECT feature, windows FROM examples WHERE tenth = ?", (TOP_TENTH,))
+    ends = atlas.rows("SELECT feature, promoted, demoted FROM lens")
+    with atlas.writing() as db:
+        db.run("DELETE FROM examples")
+        db.many(
+            "INSERT INTO examples VALUES (?, ?, ?)",
+            ((f, TOP_TENTH, pack(unpack(windows)[:_EXAMPLES])) for f, windows in examples),
+        )
+        db.many(
+            "UPDATE lens SET promoted = ?, demoted = ? WHERE feature = ?",
+            ((_first(promoted), _first(demoted), f) for f, promoted, demoted in ends),
+        )
+        db.run(
+            "DELETE FROM promoted WHERE (token, feature) IN (SELECT token, feature FROM (SELECT "
+            "token, feature, row_number() OVER (PARTITION BY feature ORDER BY gain DESC) AS place "
+            "FROM promoted) WHERE place > ?)",
+            (_TOKENS,),
+        )
+
+
+def _first(tokens: bytes) -> bytes:
+    """Of tokens and their logits side by side, the first few."""
+    return np.frombuffer(tokens, np.float64).reshape(2, -1)[:, :_TOKENS].tobytes()
 
 
 def plain(rendered: str) -> str:
