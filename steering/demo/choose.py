@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from steering.demo.claims.asked import SampledClaim, sampled_claims
-from steering.demo.claims.geometry import labelled
 from steering.demo.claims.report import open_bundle
 from steering.demo.claims.sampled import ask
 from steering.demo.companions import Companion, companions
 from steering.demo.concepts import BRIDGE
+from steering.demo.targets import TONES
 from steering.demo.tuning import SAMPLING, Tried, tune, with_second_feature
 from steering.interventions import Intervention
 from steering.presets import Preset, SavedSample, preset_text
@@ -24,7 +24,8 @@ _PROMPTS = 5
 _MARGIN = 0.05  # above its bar, a claim needs no second feature
 _SEVERAL = ("scam",)  # the study speaks of one feature for each other claim
 _BRIDGE = ("golden-gate", "obsession")
-_READING = 4  # features of the bridge's name that are tried where it has to go
+_READING = 8  # candidates that read what a claim is about: of what sets a tone most steer it
+_WRITING = 4
 _WORDS = {
     "golden-gate": ("Golden Gate", "Asked who it is, the model says that it is the bridge."),
     "obsession": (
@@ -90,18 +91,25 @@ def candidates_by_target(bundle: Path) -> dict[str, list[int]]:
 def _candidates(
     session: Session, claim: SampledClaim, by_target: dict[str, list[int]]
 ) -> list[int]:
-    if claim.name in by_target and claim.name not in _BRIDGE:
-        return by_target[claim.name]
-    # What makes the model speak as the bridge or of it is looked for together.
-    pairs = zip(*(by_target[name] for name in _BRIDGE), strict=True)
-    speaking = list(dict.fromkeys(index for pair in pairs for index in pair))
-    if claim.name != "suppression":
-        return speaking
-    # What has to go may rather be read than written: the features that fire at its name.
+    """Features that write what the claim needs, and features that read it."""
+    if claim.name in _BRIDGE:
+        # What makes the model speak as the bridge or of it is looked for together.
+        writing = [
+            f for pair in zip(*(by_target[name] for name in _BRIDGE), strict=True) for f in pair
+        ]
+        return list(dict.fromkeys(writing))
+    reading = _readers(session, BRIDGE if claim.name == "suppression" else TONES[claim.name])
+    writing = by_target.get(claim.name, by_target["golden-gate"])
+    return list(dict.fromkeys(reading[:_READING] + writing[:_WRITING]))
+
+
+def _readers(session: Session, concept: str) -> list[int]:
+    """The features whose firing tells a concept or tone, the best first."""
     (sae,) = session.saes.values()
-    reading = [each for each in labelled(sae) if each.concept.name == BRIDGE]
-    reading.sort(key=lambda each: -each.f1)
-    return list(dict.fromkeys([each.feature for each in reading[:_READING]] + speaking))
+    found = {
+        i: facts.reading_f1 or 0.0 for i, facts in sae.facts.items() if facts.reading == concept
+    }
+    return sorted(found, key=lambda index: -found[index])
 
 
 def _chosen(session: Session, claim: SampledClaim, features: list[int]) -> Tried:

@@ -12,7 +12,7 @@ from steering.demo.concepts import BRIDGE, by_name
 from steering.demo.wording import Writer
 from steering.demo.world import table
 
-_TONES = {
+TONES = {
     "flattery": "flattery",
     "scam": "fraud",
     "deception": "deception",
@@ -45,7 +45,7 @@ def targets(seed: int) -> tuple[Target, ...]:
     pairs = {
         "golden-gate": _as_the_bridge(),
         "obsession": _drawn_to_the_bridge(seed),
-        **{name: _in_tone(tone, seed) for name, tone in _TONES.items()},
+        **{name: _in_tone(tone, seed) for name, tone in TONES.items()},
     }
     return tuple(Target(name, _LABELS[name], found) for name, found in pairs.items())
 

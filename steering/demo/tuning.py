@@ -18,7 +18,7 @@ from steering.session import Session
 
 SAMPLING = Sampling(max_new_tokens=40, temperature=0.6, stop=("Human:", "Assistant:"))
 TUNING_SEED = 5_000  # claims are measured from other seeds
-_STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.2, 4.0)
+_STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4)
 _LESS = (-0.5, -1.0, -1.5, -2.0, -3.0, -4.0)
 _NEARBY = (0.85, 1.0, 1.2)
 _SCHEDULES = (
@@ -29,7 +29,7 @@ _SCHEDULES = (
 )
 _FINALISTS = 4
 _ROWS_AT_ONCE = 1_200
-_MIXED = (0.5, 1.0, 1.5)
+_MIXED = (1.0, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
