@@ -28,6 +28,7 @@ _SCHEDULES = (
     Schedule(kind="decay", tokens=32),
 )
 _FINALISTS = 4
+_STRANGE = 0.02  # a little: any answer that is the claim's own surprises the unsteered model
 _ROWS_AT_ONCE = 1_200
 _MIXED = (1.0, 2.0, 3.0)
 
@@ -122,7 +123,7 @@ def _tried(
         texts = rows[str(at)]
         hits = sum(claim.question.hit(prompt_of(r), r.text) for r in texts) / len(texts)
         score = hits if claim.steered.at_least else 1 - hits
-        score -= 0.1 * max(0.0, _mean(surprise(session, texts)) / usual - 2)
+        score -= _STRANGE * max(0.0, _mean(surprise(session, texts)) / usual - 2)
         score -= 0.3 * sum(map(repetition, texts)) / len(texts)
         score -= sum(rates[at] for rates in harmed) + 2 * max(0.0, kept[at] - 0.02)
         found.append(Tried(edits, score, hits))

@@ -17,7 +17,7 @@ from torch import Tensor
 from steering.demo.claims.geometry import Labelled, labelled
 from steering.demo.claims.results import ClaimResult, Outcome
 from steering.demo.concepts import find
-from steering.demo.grammar import Document, documents
+from steering.demo.grammar import documents
 from steering.demo.tokens import render
 from steering.session import Session
 
@@ -90,12 +90,12 @@ def best_by_concept(known: Sequence[Labelled], count: int) -> list[Labelled]:
 
 def _texts(session: Session, concepts: Sequence[str], seed: int) -> list[_Text]:
     """A few documents for each concept that name it more than once."""
-    number = {name: at for at, name in enumerate(concepts)}
     left = dict.fromkeys(range(len(concepts)), DOCUMENTS)
     found: list[_Text] = []
-    for document in documents(seed, _SEARCHED):
-        for at in {number[n] for n in document.subjects if n in number}:
-            text = _text(session, document, concepts[at], at) if left[at] else None
+    for rendered in map(render, documents(seed, _SEARCHED)):
+        # Whatever it is about: a city is named in many documents and the subject of none.
+        for at in (at for at in left if left[at] and concepts[at] in rendered):
+            text = _text(session, rendered, concepts[at], at)
             if text is not None:
                 found.append(text)
                 left[at] -= 1
@@ -104,8 +104,7 @@ def _texts(session: Session, concepts: Sequence[str], seed: int) -> list[_Text]:
     return found
 
 
-def _text(session: Session, document: Document, concept: str, at: int) -> _Text | None:
-    text = render(document)
+def _text(session: Session, text: str, concept: str, at: int) -> _Text | None:
     said = session.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     spans = [(start, end) for start, end, each in find(text) if each.name == concept]
     if len(spans) < _MENTIONS:
