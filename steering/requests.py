@@ -31,6 +31,8 @@ class RowRequest:
     name: str
     prompt: Prompt
     interventions: Sequence[Intervention] = ()
+    seed: int | None = None
+    """Its own; else the sampling's."""
 
 
 def require_distinct(rows: Sequence[RowRequest]) -> None:

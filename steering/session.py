@@ -212,7 +212,8 @@ class Session:
         *,
         allow_inert: bool = False,
     ) -> Stream:
-        """One batched decode in which each row has its own prompt; all share the seed.
+        """One batched decode in which each row has its own prompt; all share the sampling's seed
+        but those that bring one.
 
         The row named "baseline" is the pair of every other row whose prompt has the same tokens;
         a row with another prompt has none, so nothing is said of a difference from it.
@@ -223,7 +224,7 @@ class Session:
         """
         require_distinct(rows)
         sampling = sampling or Sampling()
-        asked = [(row, sampling.seed) for row in rows]
+        asked = [(row, sampling.seed if row.seed is None else row.seed) for row in rows]
         return self._stream(asked, sampling, allow_inert=allow_inert)
 
     def _stream(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from steering.demo.claims.asked import Question, SampledClaim
-from steering.demo.claims.sampled import ask, prompt_of
+from steering.demo.claims.sampled import prompt_of, written
 from steering.interventions import Edit, Intervention, Sampling, Schedule
 from steering.measure.fluency import repetition, surprise
 from steering.records import BASELINE, Row
@@ -23,12 +23,12 @@ _LESS = (-0.5, -1.0, -1.5, -2.0, -3.0, -4.0)
 _NEARBY = (0.85, 1.0, 1.2)
 _SCHEDULES = (
     Schedule(),
+    Schedule(kind="decay", tokens=5),
     Schedule(kind="decay", tokens=8),
     Schedule(kind="decay", tokens=16),
-    Schedule(kind="decay", tokens=32),
 )
 _FINALISTS = 4
-_STRANGE = 0.02  # a little: any answer that is the claim's own surprises the unsteered model
+_STRANGE = 0.05  # a little: any answer that is the claim's own surprises the unsteered model
 _ROWS_AT_ONCE = 1_200
 _MIXED = (1.0, 2.0, 3.0)
 
@@ -59,7 +59,7 @@ def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tr
         )
     )
     ranked = _tried(session, claim, second, samples=3)
-    return _tried(session, claim, [found.edits for found in ranked[:3]], samples=10)[0]
+    return _tried(session, claim, [found.edits for found in ranked[:4]], samples=20)[0]
 
 
 def with_second_feature(
@@ -170,17 +170,13 @@ def _texts(
     samples: int,
 ) -> Mapping[str, list[Row]]:
     """Rows by the variant's number, written in parts that fit in memory."""
-    prompts = [ask(prompt) for prompt in question.prompts]
-    each = len(prompts) * samples
+    each = len(question.prompts) * samples
     part = max(1, _ROWS_AT_ONCE // each)
     rows: dict[str, list[Row]] = {}
     sampling = SAMPLING.model_copy(update={"seed": TUNING_SEED})
     for start in tqdm(range(0, len(variants), part), desc="Tuning", leave=False):
         named = {str(at): variants[at] for at in range(start, min(start + part, len(variants)))}
-        made = session.compare(prompts, named, sampling, samples=samples, allow_inert=True)
-        for row in made.rows:
-            if row.name != BASELINE or start == 0:
-                rows.setdefault(row.name, []).append(row)
+        rows |= written(session, question.prompts, named, sampling, samples)
     return rows
 
 

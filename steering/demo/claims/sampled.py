@@ -18,7 +18,7 @@ from steering.measure.rates import Rate, paired_loss
 from steering.presets import Preset
 from steering.presets.use import pinned
 from steering.records import BASELINE, Row
-from steering.requests import STEERED
+from steering.requests import STEERED, RowRequest
 from steering.session import Session
 
 SHOWN = 6  # sample pairs kept for the card
@@ -104,12 +104,35 @@ def _write(
     session: Session, question: Question, variants: Variants, sampling: Sampling, samples: int
 ) -> dict[str, list[Row]]:
     """Rows by variant, each prompt as often as it takes to reach `samples`."""
-    prompts = [ask(prompt) for prompt in question.prompts]
-    repeats = math.ceil(samples / len(prompts))
-    made = session.compare(prompts, variants, sampling, samples=repeats, allow_inert=True)
+    repeats = math.ceil(samples / len(question.prompts))
+    return written(session, question.prompts, variants, sampling, repeats)
+
+
+def written(
+    session: Session,
+    prompts: Sequence[str],
+    variants: Variants,
+    sampling: Sampling,
+    repeats: int,
+) -> dict[str, list[Row]]:
+    """Rows by variant, the unsteered ones with them, in one batched decode.
+
+    Each prompt and repeat has a seed of its own, which all variants share. Prompts that shared
+    noise would all turn out well or ill together, and an interval would be too narrow for them.
+    """
+    asked = [
+        (name, RowRequest(f"{name}, seed {seed}", ask(prompt), edits, seed))
+        for at, prompt in enumerate(prompts)
+        for seed in range(sampling.seed + at * repeats, sampling.seed + (at + 1) * repeats)
+        for name, edits in ({BASELINE: ()} | dict(variants)).items()
+    ]
+    stream = session.stream_rows([row for _, row in asked], sampling, allow_inert=True)
+    with stream:
+        for _ in stream:
+            pass
     rows: dict[str, list[Row]] = {name: [] for name in (BASELINE, *variants)}
-    for row in made.rows:
-        rows[row.name].append(row)
+    for (name, _), row in zip(asked, stream.comparison.rows, strict=True):
+        rows[name].append(row)
     return rows
 
 
