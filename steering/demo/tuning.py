@@ -28,6 +28,8 @@ _SCHEDULES = (
     Schedule(kind="decay", tokens=16),
 )
 _FINALISTS = 4
+_SHORT = 2.0  # reaching the bar comes before plain words
+_ABOVE = 0.08  # tuning rates a few texts, and the best of many looks better than it is
 _STRANGE = 0.05  # a little: any answer that is the claim's own surprises the unsteered model
 _ROWS_AT_ONCE = 1_200
 _MIXED = (1.0, 2.0, 3.0)
@@ -123,6 +125,8 @@ def _tried(
         texts = rows[str(at)]
         hits = sum(claim.question.hit(prompt_of(r), r.text) for r in texts) / len(texts)
         score = hits if claim.steered.at_least else 1 - hits
+        bar = claim.steered.share if claim.steered.at_least else 1 - claim.steered.share
+        score -= _SHORT * max(0.0, bar + _ABOVE - score)
         score -= _STRANGE * max(0.0, _mean(surprise(session, texts)) / usual - 2)
         score -= 0.3 * sum(map(repetition, texts)) / len(texts)
         score -= sum(rates[at] for rates in harmed) + 2 * max(0.0, kept[at] - 0.02)

