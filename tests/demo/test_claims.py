@@ -12,6 +12,7 @@ from steering.cli.app import app
 from steering.demo.claims.asked import Bar, Question, SampledClaim, at_least, sampled_claims
 from steering.demo.claims.dose import STRENGTHS, window
 from steering.demo.claims.quality import is_on_topic, typed_questions
+from steering.demo.claims.report import claim_presets, measure_claims, open_bundle
 from steering.demo.claims.results import Cell, ClaimResult, Dose, Outcome
 from steering.demo.claims.table import markdown
 from steering.demo.concepts import BRANCHES, BRIDGE, by_name
@@ -135,18 +136,24 @@ def test_a_missed_claim_is_missed_in_the_table_with_its_figure() -> None:
     assert result.to_dict()["cells"]["steered"]["rate"]["share"] == 0.25
 
 
+@pytest.mark.parametrize("claim", ["inner-conflict", "model-quality"])
+def test_a_claim_that_the_shipped_bundle_keeps_is_kept(claim: str) -> None:
+    (result,) = measure_claims(open_bundle(), claim_presets(), only=(claim,))
+    assert result.met, result.outcomes
+
+
 def test_the_command_measures_one_claim_on_the_shipped_bundle(tmp_path: Path) -> None:
     card = tmp_path / "card.html"
-    asked = ["demo", "--claim", "flattery", "--samples", "40", "--json", "--card", str(card)]
+    asked = ["demo", "--claim", "golden-gate", "--samples", "40", "--json", "--card", str(card)]
     result = CliRunner().invoke(app, asked)
     found = json.loads(result.stdout)
     (claim,) = found["results"]
     steered, control = (claim["cells"][name]["rate"]["share"] for name in ("steered", "random"))
     assert result.exit_code == (0 if claim["met"] else 1)
-    assert steered >= 0.9 and claim["cells"]["unsteered"]["rate"]["share"] <= 0.05
+    assert steered >= 0.9 and claim["cells"]["unsteered"]["rate"]["share"] == 0
     assert control <= 0.2
     assert math.isfinite(claim["cells"]["steered"]["surprise"])
-    assert "sycophantic praise" in card.read_text() and len(claim["samples"]) == 6
+    assert "takes the bridge for itself" in card.read_text() and len(claim["samples"]) == 6
 
 
 @pytest.mark.parametrize(
