@@ -435,9 +435,11 @@ def test_a_slider_moves_without_a_word_to_the_server(page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.locator(".rack .slider").focus()
+    number = page.locator(".rack .number")
+    before = number.input_value()
     began = time.perf_counter()
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".rack .number")).to_have_value("1.4")
+    expect(number).not_to_have_value(before)
     assert time.perf_counter() - began < 5
     page.wait_for_timeout(300)
     assert asked == []

@@ -142,14 +142,15 @@ def test_meaning_is_searched_where_labels_have_vectors_and_a_model_is_there(buil
     add_labels(atlas, [Label(3, "fog", "elsewhere"), Label(4, "a bridge", "elsewhere")])
     ways, why = open_ways(built, "sae")
     assert "meaning" not in ways
-    assert "steer atlas embed" in why
+    assert "steer atlas embed" in (why or "")
     meaning.embed_labels(atlas, encode, "stand-in")
     ways, why = open_ways(built, "sae")
     assert "meaning" not in ways
-    assert "[embed]" in why
+    assert "[embed]" in (why or "")
     monkeypatch.setattr(meaning, "find_spec", lambda name: name)
     ways, why = open_ways(built, "sae")
     assert (ways["meaning"], why) == ("What its label means", None)
+    shown = []
     for _ in range(2):
         shown = rows(find(built, "fog over the bay", "meaning"))
         assert [row["feature"] for row in shown] == [3, 4]
