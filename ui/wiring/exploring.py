@@ -113,11 +113,12 @@ def _wire_cards(host: Host, parts: Layout) -> None:
 
     def attempt(event: gr.EventData, request: gr.Request) -> Iterator[Any]:
         asked, text = feature_of(event), str(event._data["text"])
+        alias, feature = asked["sae"], asked["feature"]
         try:
-            yield from trying.attempt(host, **asked, text=text, owner=request.session_hash)
+            yield from trying.attempt(host, alias, feature, text, request.session_hash)
         except SteeringError as error:
             toast(str(error))
-            yield trying.trial_of(host, **asked)
+            yield trying.trial_of(host, alias, feature)
 
     tried = explore.trial.try_it(attempt, None, explore.trial, **PLUMBING, trigger_mode="once")
 
