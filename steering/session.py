@@ -152,10 +152,7 @@ class Session:
         stream = self.stream(
             prompt, interventions, sampling, samples=samples, allow_inert=allow_inert
         )
-        with stream:
-            for _ in stream:
-                pass
-        return stream.comparison
+        return stream.finish()
 
     def generate(
         self,
@@ -173,10 +170,7 @@ class Session:
         stream = self.stream(
             prompt, interventions, sampling, baseline=False, allow_inert=allow_inert
         )
-        with stream:
-            for _ in stream:
-                pass
-        return stream.comparison.rows[0]
+        return stream.finish().rows[0]
 
     def stream(
         self,

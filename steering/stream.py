@@ -80,6 +80,13 @@ class Stream:
         self._closed = True
         self._state = None
 
+    def finish(self) -> Comparison:
+        """Write every row to its end, and tell what was written."""
+        with self:
+            for _ in self:
+                pass
+        return self.comparison
+
     @property
     def comparison(self) -> Comparison:
         """The record of what was written so far; unfinished rows are marked interrupted."""

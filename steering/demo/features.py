@@ -67,7 +67,6 @@ def measure(
     """
     norms = sae.W_dec.norm(dim=-1)
     max_act = torch.zeros(sae.cfg.d_sae)
-    fired = torch.zeros(sae.cfg.d_sae, dtype=torch.long)
     count = ReadingCount(sae.cfg.d_sae)
     error, seen, lengths = 0.0, torch.zeros(2, model.config.hidden_size, dtype=torch.double), []
     bar = tqdm(total=tokens, desc=f"Features, layer {layer}", unit="token")
@@ -75,9 +74,7 @@ def measure(
         acts = sae.encode(kept)
         error += (kept - sae.decode(acts)).pow(2).sum().item()
         max_act = torch.maximum(max_act, (acts * norms).amax(0))
-        fires = (acts > 0).float()
-        fired += fires.sum(0).long()
-        count.add(fires, truth)
+        count.add((acts > 0).float(), truth)
         seen += torch.stack([kept.sum(0), kept.pow(2).sum(0)]).double()
         lengths.append(kept.norm(dim=-1))
         bar.update(len(kept))
@@ -89,9 +86,9 @@ def measure(
     return Measured(
         tokens=read,
         max_act=max_act,
-        fired=fired,
+        fired=count.fired.long(),
         readings=tuple(count.labels()),
-        l0=fired.sum().item() / read,
+        l0=count.fired.double().sum().item() / read,
         fvu=error / (squares - total.pow(2) / read).sum().item(),
         median_norm=torch.cat(lengths).median().item(),
     )

@@ -56,7 +56,7 @@ class ReadingCount:
         size = len(ROLES), len(self.concepts)
         self._both = torch.zeros(*size, latents)
         self._tokens = torch.zeros(size)
-        self._fired = torch.zeros(latents)
+        self.fired = torch.zeros(latents)
 
     def number(self, concept: str) -> int:
         """The concept's place in the table."""
@@ -64,7 +64,7 @@ class ReadingCount:
 
     def add(self, fires: Float[Tensor, "tokens d_sae"], truth: Int[Tensor, "roles tokens"]) -> None:
         """Count one batch; `truth` holds each token's concept in each role, or -1."""
-        self._fired += fires.sum(0)
+        self.fired += fires.sum(0)
         for role, concept in enumerate(truth):
             told = concept >= 0
             self._both[role].index_add_(0, concept[told], fires[told])
@@ -72,7 +72,7 @@ class ReadingCount:
 
     def f1(self) -> Float[Tensor, "roles concepts d_sae"]:
         """2 · both / (tokens of the concept + firings of the feature)."""
-        total = self._tokens[:, :, None] + self._fired
+        total = self._tokens[:, :, None] + self.fired
         return torch.where(self._both > 0, 2 * self._both / total.clamp(min=1), 0.0)
 
     def labels(self) -> list[Reading]:

@@ -50,10 +50,7 @@ def measure_quality(session: Session, *, seed: int) -> ClaimResult:
     asked = typed_questions()
     rows = [RowRequest(str(at), ask(question)) for at, (question, _) in enumerate(asked)]
     stream = session.stream_rows(rows, _SAMPLING.model_copy(update={"seed": seed}))
-    with stream:
-        for _ in stream:
-            pass
-    texts = [row.text for row in stream.comparison.rows]
+    texts = [row.text for row in stream.finish().rows]
     hits = sum(is_on_topic(t, concept) for t, (_, concept) in zip(texts, asked, strict=True))
     parsed = [is_grammatical(sentence) for text in texts for sentence in sentences(text)]
     return ClaimResult(

@@ -127,11 +127,8 @@ def written(
         for name, edits in ({BASELINE: ()} | dict(variants)).items()
     ]
     stream = session.stream_rows([row for _, row in asked], sampling, allow_inert=True)
-    with stream:
-        for _ in stream:
-            pass
     rows: dict[str, list[Row]] = {name: [] for name in (BASELINE, *variants)}
-    for (name, _), row in zip(asked, stream.comparison.rows, strict=True):
+    for (name, _), row in zip(asked, stream.finish().rows, strict=True):
         rows[name].append(row)
     return rows
 
