@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _LEAST_TOKEN = 5  # occurrences of a token that gets a latent
 _LEAST_TALK = 25  # tokens of a document that counts as a talk
 _TOKEN_SHARE = 0.5  # of the latents, at most
 _TALK_SHARE = 0.125
+_SPLIT_SHARE = 0.0625
+_LEAST_SPLIT = 8  # talks, so that a split is a difference of kinds and not of two documents
 _ROUNDS = 15  # of k-means
 _RIDGE = 0.01  # of the mean variance, so that the covariance can be inverted
 _GATE = 2.5  # a prototype's slope; its bias opens it at 1 - 1/2.5 of the prototype's length
@@ -43,7 +45,7 @@ class Start:
 
 
 def start(read: Activations, latents: int, draw: torch.Generator) -> Start:
-    """Kinds of talk first, then tokens, then samples of what tokens do not explain.
+    """Kinds of talk first, what parts them, then tokens, then samples of what tokens leave over.
 
     A latent of a prototype p reads along C⁻¹p, C being the stream's covariance: of all directions
     that answer p with its length, the one that answers the rest of the stream least. Its bias opens
@@ -61,8 +63,11 @@ def start(read: Activations, latents: int, draw: torch.Generator) -> Start:
     frequent = frequent[often[frequent] >= _LEAST_TOKEN][: int(latents * _TOKEN_SHARE)]
     covariance = around.T @ around / len(around)
     covariance += _RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance))
-    talks = _kinds_of_talk(around, read.documents, covariance, int(latents * _TALK_SHARE), draw)
-    prototypes = torch.cat([talks, by_token[frequent]])
+    talks = _talks(around, read.documents)
+    whitening = torch.linalg.cholesky(torch.linalg.inv(covariance))
+    kinds = _kinds_of_talk(talks, whitening, int(latents * _TALK_SHARE), draw)
+    splits = _splits(talks, whitening, int(latents * _SPLIT_SHARE))
+    prototypes = torch.cat([kinds, splits, by_token[frequent]])
     known = (often[read.ids] > 2 * _LEAST_TOKEN).nonzero()[:, 0]
     some = known[torch.randint(len(known), (latents - len(prototypes),), generator=draw)]
     samples = F.normalize(around[some] - by_token[read.ids[some]], dim=-1)
@@ -86,21 +91,60 @@ def _means(
     return total / count.clamp(min=1)[:, None], count
 
 
+def _talks(
+    around: Float[Tensor, "tokens width"], documents: Int[Tensor, " tokens"]
+) -> Float[Tensor, "talks width"]:
+    by_document, lengths = _means(around, documents)
+    return by_document[lengths >= min(_LEAST_TALK, int(lengths.max()))]
+
+
 def _kinds_of_talk(
-    around: Float[Tensor, "tokens width"],
-    documents: Int[Tensor, " tokens"],
-    covariance: Float[Tensor, "width width"],
+    talks: Float[Tensor, "talks width"],
+    whitening: Float[Tensor, "width width"],
     most: int,
     draw: torch.Generator,
 ) -> Float[Tensor, "kinds width"]:
     """Mean vectors of clusters of documents, by spherical k-means on whitened document means."""
-    by_document, lengths = _means(around, documents)
-    talks = by_document[lengths >= min(_LEAST_TALK, int(lengths.max()))]
-    whitening = torch.linalg.cholesky(torch.linalg.inv(covariance))
     points = F.normalize(talks @ whitening, dim=-1)
     centres = points[torch.randperm(len(points), generator=draw)[:most]]
+    means, sizes = _means(talks, _clustered(points, centres))
+    return means[sizes >= 2]
+
+
+def _splits(
+    talks: Float[Tensor, "talks width"], whitening: Float[Tensor, "width width"], most: int
+) -> Float[Tensor, "splits width"]:
+    """What parts the largest groups of documents in two, again and again: bisecting k-means.
+
+    A kind's mean holds all its talks share: a request for a letter, and that it was obeyed. The
+    way from the larger half of such requests to the smaller holds what differed, and nothing else.
+    """
+    points = talks @ whitening
+    waiting = [torch.arange(len(talks))]
+    found: list[Tensor] = []
+    while waiting and len(found) < most:
+        group = waiting.pop(max(range(len(waiting)), key=lambda at: len(waiting[at])))
+        halves = _halves(points[group])
+        smaller, larger = sorted((group[halves], group[~halves]), key=len)
+        if len(smaller) < 2:
+            continue
+        found.append(talks[smaller].mean(0) - talks[larger].mean(0))
+        waiting += [half for half in (smaller, larger) if len(half) >= _LEAST_SPLIT]
+    return torch.stack(found) if found else talks[:0]
+
+
+def _halves(points: Float[Tensor, "talks width"]) -> Bool[Tensor, " talks"]:
+    """Two clusters around the group's mean, grown from both ends of its longest axis."""
+    around = F.normalize(points - points.mean(0), dim=-1)
+    axis = torch.linalg.eigh(around.T @ around).eigenvectors[:, -1]
+    return _clustered(around, torch.stack([axis, -axis])) == 0
+
+
+def _clustered(
+    points: Float[Tensor, "points width"], centres: Float[Tensor, "clusters width"]
+) -> Int[Tensor, " points"]:
+    """The cluster of each point of length 1 after some rounds of spherical k-means."""
     for _ in range(_ROUNDS):
         sums = torch.zeros_like(centres).index_add_(0, (points @ centres.T).argmax(1), points)
         centres = F.normalize(sums, dim=-1)
-    means, sizes = _means(talks, (points @ centres.T).argmax(1))
-    return means[sizes >= 2]
+    return (points @ centres.T).argmax(1)

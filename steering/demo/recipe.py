@@ -51,7 +51,7 @@ class Recipe:
     the talk is about has to be carried along in the residual stream: that is what an SAE can find.
     """
 
-    windowed: float = 0.8
+    windowed: float = 0.7
     """Share of the steps with such windows. The rest see everything: a model that often could not
     see whether a tone was set answers in it one time in two where none is."""
 
