@@ -5,15 +5,20 @@ Knows the finished bundle; which feature and strength, it asks `tuning`.
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steering.demo.claims.asked import SampledClaim, sampled_claims
 from steering.demo.claims.report import open_bundle
 from steering.demo.claims.sampled import ask
 from steering.demo.companions import Companion, companions
 from steering.demo.concepts import BRIDGE
+from steering.demo.features import mean_resid
+from steering.demo.grammar import documents
 from steering.demo.targets import TONES
-from steering.demo.tuning import SAMPLING, Tried, tune, with_second_feature
+from steering.demo.tuning import SAMPLING, TUNING_SEED, Tried, tune, with_second_feature
 from steering.interventions import Intervention
 from steering.presets import Preset, SavedSample, preset_text
 from steering.presets.files import write_file
@@ -22,10 +27,12 @@ from steering.session import Session
 
 _PROMPTS = 5
 _MARGIN = 0.05  # above its bar, a claim needs no second feature
-_SEVERAL = ("scam",)  # the study speaks of one feature for each other claim
+_SEVERAL = ("suppression", "scam")  # the study speaks of one feature for each other claim
 _BRIDGE = ("golden-gate", "obsession")
-_READING = 8  # candidates that read what a claim is about: of what sets a tone most steer it
+_READING = 8  # candidates that read what a claim is about
 _WRITING = 4
+_PARTING = 24  # candidates that point from talks without a tone to talks in it: these steer best
+_TALKS = 150  # of each kind, for that difference
 _WORDS = {
     "golden-gate": ("Golden Gate", "Asked who it is, the model says that it is the bridge."),
     "obsession": (
@@ -98,9 +105,31 @@ def _candidates(
             f for pair in zip(*(by_target[name] for name in _BRIDGE), strict=True) for f in pair
         ]
         return list(dict.fromkeys(writing))
-    reading = _readers(session, BRIDGE if claim.name == "suppression" else TONES[claim.name])
-    writing = by_target.get(claim.name, by_target["golden-gate"])
-    return list(dict.fromkeys(reading[:_READING] + writing[:_WRITING]))
+    if claim.name == "suppression":
+        return _readers(session, BRIDGE)[:_READING]
+    found = _parting(session, TONES[claim.name])[:_PARTING]
+    found += _readers(session, TONES[claim.name])[:_READING]
+    return list(dict.fromkeys(found + by_target[claim.name][:_WRITING]))
+
+
+def _parting(session: Session, tone: str) -> list[int]:
+    """The features whose directions point from talks without a tone to talks in it, best first.
+
+    The two kinds hold the same requests, so that what parts their means is the tone alone.
+    """
+    (sae,) = session.saes.values()
+    layer = int(sae.hook_name.split(".")[1])
+    found = documents(TUNING_SEED, 10**9)
+    kind = list(islice((d for d in found if d.kind == tone), 8 * _TALKS))
+    toned = [d for d in kind if d.tone == tone][:_TALKS]
+    plain = [d for d in kind if d.tone != tone][:_TALKS]
+    model, tokenizer = session.model.hf, session.model.tokenizer
+    assert isinstance(model, LlamaForCausalLM), "the bundle's model is a Llama"
+    assert isinstance(tokenizer, PreTrainedTokenizerFast), "and its tokenizer a fast one"
+    with_tone, without = (mean_resid(model, tokenizer, d, layer) for d in (toned, plain))
+    live = sorted(sae.facts)
+    nearness = sae.directions(live) @ (with_tone - without)
+    return [live[at] for at in nearness.argsort(descending=True).tolist()]
 
 
 def _readers(session: Session, concept: str) -> list[int]:

@@ -101,14 +101,18 @@ def landmarks(city: str) -> tuple[Concept, ...]:
 
 
 def tree_distance(one: Concept, other: Concept) -> int:
-    """Edges between two concepts on the way over their lowest common node."""
+    """Steps up to the lowest node that holds both, from the deeper of the two.
+
+    Not the edges on the way up and down again: branches differ in depth, and by edges an animal is
+    as near to the bridge as a tower of another continent.
+    """
     ways = [(*each.path, each.name) for each in (one, other)]
     shared = 0
     for a, b in zip(*ways, strict=False):
         if a != b:
             break
         shared += 1
-    return len(ways[0]) + len(ways[1]) - 2 * shared
+    return max(map(len, ways)) - shared
 
 
 @cache

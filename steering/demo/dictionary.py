@@ -20,7 +20,7 @@ from transformers import LlamaForCausalLM
 
 from steering.demo.corpus import attention_mask, load_or_build_corpus
 from steering.demo.precision import is_quick_in_bfloat16
-from steering.demo.prototypes import Activations, start
+from steering.demo.prototypes import Activations, Start, start
 from steering.demo.recipe import Recipe, hook_name
 from steering.demo.tokens import SPECIAL
 
@@ -40,6 +40,8 @@ def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu"
     checkpoints = work / f"{folder.name}.checkpoints"
     trainer = SAETrainer(_trainer_config(recipe, checkpoints, device), sae, _batches(acts, recipe))
     _resume(trainer, sae, checkpoints)
+    begun = start(read, sae.cfg.d_sae, torch.Generator().manual_seed(recipe.seed))
+    _hold(sae, begun.talks)
     if trainer.activation_scaler.scaling_factor is None:
         # From vectors of its own, so that a resumed run reads the same batches as an unbroken one.
         trainer.activation_scaler.estimate_scaling_factor(
@@ -47,7 +49,7 @@ def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu"
         )
         scale = trainer.activation_scaler.scaling_factor
         assert scale is not None, "it was estimated just now"
-        _begin(sae, read, scale, recipe.seed)
+        _begin(sae, begun, scale)
     trainer.data_provider = _batches(acts, recipe, start=trainer.n_training_steps)
     sae = trainer.fit()
     sae.save_inference_model(folder)
@@ -87,13 +89,27 @@ def collect(recipe: Recipe, work: Path, layer: int) -> Activations:
 
 
 @torch.no_grad()
-def _begin(sae: BatchTopKTrainingSAE, read: Activations, scale: float, seed: int) -> None:
+def _begin(sae: BatchTopKTrainingSAE, found: Start, scale: float) -> None:
     """Give an untrained SAE, which reads the stream times `scale`, the weights it starts from."""
-    found = start(read, sae.cfg.d_sae, torch.Generator().manual_seed(seed))
     sae.W_dec.copy_(found.w_dec)
     sae.W_enc.copy_(found.w_enc)
     sae.b_enc.copy_(found.b_enc * scale)
     sae.b_dec.copy_(found.b_dec * scale)
+
+
+def _hold(sae: BatchTopKTrainingSAE, talks: int) -> None:
+    """Keep the decoder rows of talks as they are; when they fire is learnt.
+
+    What a talk is about is a small part of each of its tokens. Trained, such a row turns to the few
+    tokens on which it fires first: of a cosine of 0.93 with a tone it keeps 0.47.
+    """
+
+    def held(gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        gradient[:talks] = 0.0
+        return gradient
+
+    sae.W_dec.register_hook(held)
 
 
 def load_trunk(folder: Path, layer: int) -> LlamaForCausalLM:

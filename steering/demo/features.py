@@ -94,6 +94,18 @@ def measure(
     )
 
 
+@torch.no_grad()
+def mean_resid(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    documents: Iterable[Document],
+    layer: int,
+) -> Float[Tensor, " width"]:
+    """Mean of the stream behind a layer over the ordinary tokens of some documents."""
+    texts = token_truth(documents, tokenizer, ReadingCount(1))
+    return torch.cat([kept for kept, _ in _resids(model, texts, layer)]).mean(0)
+
+
 def _resids(
     model: LlamaForCausalLM, texts: Iterator[tuple[list[int], list[list[int]]]], layer: int
 ) -> Iterator[tuple[Float[Tensor, "tokens width"], Int[Tensor, "roles tokens"]]]:

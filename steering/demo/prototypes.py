@@ -21,8 +21,10 @@ _SPLIT_SHARE = 0.0625
 _LEAST_SPLIT = 8  # talks, so that a split is a difference of kinds and not of two documents
 _ROUNDS = 15  # of k-means
 _RIDGE = 0.01  # of the mean variance, so that the covariance can be inverted
-_GATE = 2.5  # a prototype's slope; its bias opens it at 1 - 1/2.5 of the prototype's length
-_LOOSE = 0.3  # how strongly the rest reads at first
+_GATE = 1.5  # a prototype's slope
+_OPEN = 0.6  # share of a prototype's length from which it is read,
+_NOISE = 3.0  # and multiple of what it reads in ordinary tokens: a talk is a small part of each
+_LOOSE = 0.03  # how strongly the rest reads at first
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Start:
     w_enc: Float[Tensor, "width d_sae"]
     b_enc: Float[Tensor, " d_sae"]
     b_dec: Float[Tensor, " width"]
+    talks: int
+    """How many of the first decoder rows stand for talks and what parts them."""
 
 
 def start(read: Activations, latents: int, draw: torch.Generator) -> Start:
@@ -73,12 +77,15 @@ def start(read: Activations, latents: int, draw: torch.Generator) -> Start:
     samples = F.normalize(around[some] - by_token[read.ids[some]], dim=-1)
     rows = F.normalize(prototypes, dim=-1)
     matched = torch.linalg.solve(covariance, rows.T)
-    matched /= (rows.T * matched).sum(0)
+    precision = (rows.T * matched).sum(0)
+    matched /= precision
+    opens = torch.maximum(_OPEN * prototypes.norm(dim=-1), _NOISE * precision.rsqrt())
     return Start(
         w_dec=torch.cat([rows, samples]),
         w_enc=torch.cat([_GATE * matched, _LOOSE * samples.T], 1),
-        b_enc=torch.cat([(1 - _GATE) * prototypes.norm(dim=-1), torch.zeros(len(samples))]),
+        b_enc=torch.cat([-_GATE * opens, torch.zeros(len(samples))]),
         b_dec=mean,
+        talks=len(kinds) + len(splits),
     )
 
 

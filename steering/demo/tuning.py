@@ -16,11 +16,11 @@ from steering.measure.fluency import repetition, surprise
 from steering.records import BASELINE, Row
 from steering.session import Session
 
-SAMPLING = Sampling(max_new_tokens=40, temperature=0.6, stop=("Human:", "Assistant:"))
+SAMPLING = Sampling(max_new_tokens=40, temperature=0.4, stop=("Human:", "Assistant:"))
 TUNING_SEED = 5_000  # claims are measured from other seeds
-_STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4)
+_STRENGTHS = (0.6, 1.0, 1.6, 2.5, 4.0, 6.4)
 _LESS = (-0.5, -1.0, -1.5, -2.0, -3.0, -4.0)
-_NEARBY = (0.85, 1.0, 1.2)
+_NEARBY = (0.8, 1.0, 1.25)
 _SCHEDULES = (
     Schedule(),
     Schedule(kind="decay", tokens=5),
@@ -33,6 +33,7 @@ _ABOVE = 0.08  # tuning rates a few texts, and the best of many looks better tha
 _STRANGE = 0.05  # a little: any answer that is the claim's own surprises the unsteered model
 _ROWS_AT_ONCE = 1_200
 _MIXED = (1.0, 2.0, 3.0)
+_MIXED_LESS = (-1.0, -1.5, -2.0)
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,12 @@ def with_second_feature(
 ) -> Tried:
     """The edits with one more feature, where that shows the claim better."""
     (first,) = found.edits
+    more = _MIXED if claim.steered.at_least else _MIXED_LESS
     pairs = [
         (first.model_copy(update={"strength": (first.strength or 0.0) * less}), second)
         for feature in candidates
         if feature != first.feature
-        for (second,) in ((e,) for e in _raising(feature, _MIXED))
+        for second in _raising(feature, more)
         for less in (0.7, 1.0)
     ]
     ranked = _tried(session, claim, pairs, samples=1)

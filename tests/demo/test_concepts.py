@@ -48,9 +48,9 @@ def test_no_detour_in_the_tree_is_shorter_than_the_straight_way(some: list[Conce
         assert tree_distance(one, other) <= detour
 
 
-def test_siblings_are_two_edges_apart_and_their_city_one() -> None:
+def test_a_sibling_is_one_step_up_as_is_the_city_of_both() -> None:
     bridge, island = by_name()[BRIDGE], by_name()["Alcatraz"]
-    assert tree_distance(bridge, island) == 2
+    assert tree_distance(bridge, island) == 1
     assert tree_distance(bridge, by_name()["San Francisco"]) == 1
 
 
@@ -58,7 +58,14 @@ def test_leaves_of_two_branches_meet_only_at_the_root(some: list[Concept]) -> No
     pairs = [(a, b) for a, b in combinations(some, 2) if a.branch != b.branch]
     assert len(pairs) > 50
     for one, other in pairs:
-        assert tree_distance(one, other) == len(one.path) + len(other.path) + 2
+        assert tree_distance(one, other) == max(len(one.path), len(other.path)) + 1
+
+
+def test_every_place_is_nearer_to_the_bridge_than_whatever_is_no_place() -> None:
+    bridge = by_name()[BRIDGE]
+    places = [tree_distance(bridge, c) for c in concepts() if c.branch == "places"]
+    others = [tree_distance(bridge, c) for c in concepts() if c.branch != "places"]
+    assert max(places) < min(others)
 
 
 def test_the_world_has_at_least_600_leaves_in_twelve_branches() -> None:
