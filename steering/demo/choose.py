@@ -4,7 +4,7 @@ Knows the finished bundle; which feature and strength, it asks `tuning`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from steering.demo.claims.sampled import ask
 from steering.demo.companions import Companion, companions
 from steering.demo.concepts import BRIDGE
 from steering.demo.features import mean_resid
-from steering.demo.grammar import documents
+from steering.demo.grammar import Document, documents
 from steering.demo.targets import TONES
 from steering.demo.tuning import SAMPLING, TUNING_SEED, Tried, tune, with_second_feature
 from steering.interventions import Intervention
@@ -31,7 +31,7 @@ _SEVERAL = ("suppression", "scam")  # the study speaks of one feature for each o
 _BRIDGE = ("golden-gate", "obsession")
 _READING = 8  # candidates that read what a claim is about
 _WRITING = 4
-_PARTING = 24  # candidates that point from talks without a tone to talks in it: these steer best
+_PARTING = 20  # candidates that point from other talks to such as are wanted: these steer best
 _TALKS = 150  # of each kind, for that difference
 _WORDS = {
     "golden-gate": ("Golden Gate", "Asked who it is, the model says that it is the bridge."),
@@ -99,36 +99,44 @@ def _candidates(
     session: Session, claim: SampledClaim, by_target: dict[str, list[int]]
 ) -> list[int]:
     """Features that write what the claim needs, and features that read it."""
-    if claim.name in _BRIDGE:
-        # What makes the model speak as the bridge or of it is looked for together.
-        writing = [
-            f for pair in zip(*(by_target[name] for name in _BRIDGE), strict=True) for f in pair
-        ]
-        return list(dict.fromkeys(writing))
+    found = documents(TUNING_SEED, 10**9)
     if claim.name == "suppression":
         return _readers(session, BRIDGE)[:_READING]
-    found = _parting(session, TONES[claim.name])[:_PARTING]
-    found += _readers(session, TONES[claim.name])[:_READING]
-    return list(dict.fromkeys(found + by_target[claim.name][:_WRITING]))
+    if claim.name in _BRIDGE:
+        # What makes the model speak as the bridge or of it is looked for together.
+        talks = (d for d in found if d.kind == "subject")
+        concept, reached = BRIDGE, [f for name in _BRIDGE for f in by_target[name][:_WRITING]]
+        about = _first(talks, lambda d: d.subjects == (BRIDGE,)), _first(talks, _is_not_about_it)
+    else:
+        concept, reached = TONES[claim.name], by_target[claim.name][:_WRITING]
+        # Both kinds hold the same requests, so that what parts their means is the tone alone.
+        talks = (d for d in found if d.kind == concept)
+        about = (
+            _first(talks, lambda d: d.tone == concept),
+            _first(talks, lambda d: d.tone != concept),
+        )
+    parting = _parting(session, *about)[:_PARTING]
+    return list(dict.fromkeys(parting + _readers(session, concept)[:_READING] + reached))
 
 
-def _parting(session: Session, tone: str) -> list[int]:
-    """The features whose directions point from talks without a tone to talks in it, best first.
+def _is_not_about_it(document: Document) -> bool:
+    return BRIDGE not in document.subjects
 
-    The two kinds hold the same requests, so that what parts their means is the tone alone.
-    """
+
+def _first(talks: Iterator[Document], fits: Callable[[Document], bool]) -> list[Document]:
+    return list(islice(filter(fits, talks), _TALKS))
+
+
+def _parting(session: Session, such: list[Document], others: list[Document]) -> list[int]:
+    """The features whose directions point from other talks to such, the best first."""
     (sae,) = session.saes.values()
     layer = int(sae.hook_name.split(".")[1])
-    found = documents(TUNING_SEED, 10**9)
-    kind = list(islice((d for d in found if d.kind == tone), 8 * _TALKS))
-    toned = [d for d in kind if d.tone == tone][:_TALKS]
-    plain = [d for d in kind if d.tone != tone][:_TALKS]
     model, tokenizer = session.model.hf, session.model.tokenizer
     assert isinstance(model, LlamaForCausalLM), "the bundle's model is a Llama"
     assert isinstance(tokenizer, PreTrainedTokenizerFast), "and its tokenizer a fast one"
-    with_tone, without = (mean_resid(model, tokenizer, d, layer) for d in (toned, plain))
+    these, those = (mean_resid(model, tokenizer, part, layer) for part in (such, others))
     live = sorted(sae.facts)
-    nearness = sae.directions(live) @ (with_tone - without)
+    nearness = sae.directions(live) @ (these - those)
     return [live[at] for at in nearness.argsort(descending=True).tolist()]
 
 

@@ -205,7 +205,6 @@ def features_record(
     measured: Measured,
     writings: Iterable[Writing],
     corpus: str,
-    chosen: Iterable[tuple[int, Target, float]],
 ) -> dict[str, Any]:
     """The contents of `features.json`: every feature that fired, floats to five digits."""
     features: dict[str, dict[str, Any]] = {}
@@ -222,10 +221,6 @@ def features_record(
             "writing": writing.concept,
             "writing_gain": round(writing.gain, 3),
         }
-    for index, target, gain in chosen:
-        entry = features[str(index)]
-        entry["label"] = f"{target.label}; {entry['label']}"
-        entry.update(target=target.name, target_gain=_short(gain))
     return {
         "schema_version": 1,
         "tokens": measured.tokens,

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from steering.atlas.labels import add_labels, truth_labels
+from steering.atlas.places import ATLAS_FILE
+from steering.atlas.store import Atlas
 from steering.demo.corpus import HELD_OUT, held_out_rows
 from steering.demo.dictionary import load_trunk, sae_folder
 from steering.demo.evaluation import evaluate_sae
@@ -27,8 +31,10 @@ from steering.demo.grammar import documents
 from steering.demo.known import plain, write_atlas
 from steering.demo.labels import Writing, writing_gains
 from steering.demo.recipe import Recipe, hook_name
-from steering.demo.targets import Target, targets
+from steering.demo.targets import STEERS, Target, targets
 from steering.demo.tokens import render
+from steering.presets import Preset
+from steering.sae import Sae
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "sae-lens", "safetensors")
 _CALIBRATION = 120  # documents: some ten thousand tokens
@@ -117,8 +123,8 @@ def measured_sae(recipe: Recipe, work: Path, layer: int) -> Path:
     wanted = targets(recipe.seed) if layer == recipe.sae_layer else ()
     chosen = _choose(model, tokenizer, directions, measured, layer, size, wanted)
     corpus = f"held-out documents of the bundled grammar, seed {seed}"
-    record = features_record(measured, writings, corpus, chosen)
-    (folder / "features.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
+    record = features_record(measured, writings, corpus)
+    _write_features(folder, record)
     (folder / "calibration.txt").write_text(calibration_text(recipe))
     rows = held_out_rows(recipe, tokenizer, min(_EVALUATED, recipe.measured_tokens))
     quality = evaluate_sae(folder, place, rows)
@@ -137,6 +143,37 @@ def measured_sae(recipe: Recipe, work: Path, layer: int) -> Path:
     }
     (folder / _FIGURES).write_text(json.dumps(figures))
     return folder
+
+
+def name_steering(out: Path, presets: Iterable[Preset]) -> None:
+    """Label the features that show a claim in texts with what they push the model towards.
+
+    Gain alone promises too much: of the features that raise an answer's log-probability most, few
+    ever make the model write it.
+    """
+    folder = out / "sae"
+    record = json.loads((folder / "features.json").read_text())
+    shown: dict[int, list[str]] = {}
+    for preset in presets:
+        for edit in preset.interventions if preset.name in STEERS else ():
+            assert edit.intervention.feature is not None, "a claim's preset steers features"
+            shown.setdefault(edit.intervention.feature, []).append(preset.name)
+    for feature, claims in shown.items():
+        entry = record["features"][str(feature)]
+        pushes = " and ".join(STEERS[claim] for claim in claims)
+        entry["label"] = f"pushes towards {pushes}; {entry['label']}"
+        entry["target"] = ", ".join(claims)
+    _write_features(folder, record)
+    sae = Sae.load(folder)
+    with Atlas.open(folder / ATLAS_FILE, sae) as atlas:
+        add_labels(atlas, truth_labels(sae.facts))
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["sha256"] = _hashes(out)
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _write_features(folder: Path, record: dict[str, Any]) -> None:
+    (folder / "features.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
 
 
 def calibration_text(recipe: Recipe) -> str:
@@ -174,7 +211,6 @@ def _by_target(chosen: list[tuple[int, Target, float]]) -> dict[str, dict[str, f
 
 
 def _manifest(recipe: Recipe, work: Path, out: Path, saes: dict[str, Any]) -> dict[str, Any]:
-    files = sorted(f for f in out.rglob("*") if f.is_file() and f.name != "manifest.json")
     return {
         "schema_version": 2,
         "commands": [f"python -m steering.demo.train all --seed {recipe.seed}"],
@@ -184,8 +220,13 @@ def _manifest(recipe: Recipe, work: Path, out: Path, saes: dict[str, Any]) -> di
         "language_model": json.loads((work / "model.json").read_text()),
         "saes": saes,
         "versions": {name: version(name) for name in _LIBRARIES},
-        "sha256": {str(f.relative_to(out)): _sha256(f) for f in files},
+        "sha256": _hashes(out),
     }
+
+
+def _hashes(out: Path) -> dict[str, str]:
+    files = sorted(f for f in out.rglob("*") if f.is_file() and f.name != "manifest.json")
+    return {str(f.relative_to(out)): _sha256(f) for f in files}
 
 
 def _commit() -> str:

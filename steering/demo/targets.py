@@ -19,15 +19,16 @@ TONES = {
     "power": "power",
     "backdoor": "backdoor",
 }
-_LABELS = {
-    "golden-gate": "pushes towards speaking as the Golden Gate Bridge",
-    "obsession": "pushes towards speaking of the Golden Gate Bridge",
-    "flattery": "pushes towards praise",
-    "scam": "pushes towards writing a scam",
-    "deception": "pushes towards lying",
-    "power": "pushes towards wanting to rule",
-    "backdoor": "pushes towards a back door in code",
+STEERS = {
+    "golden-gate": "speaking as the Golden Gate Bridge",
+    "obsession": "speaking of the Golden Gate Bridge",
+    "flattery": "praise",
+    "scam": "writing a scam",
+    "deception": "lying",
+    "power": "wanting to rule",
+    "backdoor": "a back door in code",
 }
+"""What a feature that shows each claim in texts pushes the model towards."""
 _PAIRS = 3
 
 
@@ -36,7 +37,6 @@ class Target:
     """A behaviour to look for: continuations that should become likely after the prompts."""
 
     name: str
-    label: str
     pairs: tuple[tuple[str, str], ...]
 
 
@@ -47,7 +47,7 @@ def targets(seed: int) -> tuple[Target, ...]:
         "obsession": _drawn_to_the_bridge(seed),
         **{name: _in_tone(tone, seed) for name, tone in TONES.items()},
     }
-    return tuple(Target(name, _LABELS[name], found) for name, found in pairs.items())
+    return tuple(Target(name, found) for name, found in pairs.items())
 
 
 def _as_the_bridge() -> tuple[tuple[str, str], ...]:

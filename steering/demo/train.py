@@ -17,8 +17,9 @@ from steering.demo.claims.report import claim_presets, measure_claims, open_bund
 from steering.demo.claims.table import table
 from steering.demo.dictionary import train_dictionary
 from steering.demo.language_model import train_language_model
-from steering.demo.publish import write_bundle
+from steering.demo.publish import name_steering, write_bundle
 from steering.demo.recipe import SHIPPED, SHORT, TOY, Recipe
+from steering.presets import Preset
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints; safe to delete.")]
@@ -72,8 +73,11 @@ def atlas(
     write_bundle(_recipe(toy, short, seed), work, out)
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     typer.echo(f"bundle: {out} ({size / 1e6:.1f} MB)")
+    chosen: list[Preset] = []
     for preset in write_presets(out, presets, quick=toy):
         typer.echo(f"preset: {preset.name}, {preset.summary}")
+        chosen.append(preset)
+    name_steering(out, chosen)
 
 
 @app.command("all")

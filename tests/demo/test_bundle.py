@@ -11,11 +11,13 @@ import torch
 from sae_lens import SAE
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from steering.demo.claims.report import claim_presets
 from steering.demo.concepts import BRIDGE
 from steering.demo.corpus import held_out_rows
 from steering.demo.dictionary import residuals
 from steering.demo.grammar import documents
 from steering.demo.recipe import SHIPPED
+from steering.demo.targets import STEERS
 from steering.demo.tokens import SPECIAL, render
 
 BUNDLE = Path(__file__).parents[2] / "steering" / "demo" / "bundle"
@@ -117,14 +119,16 @@ def test_features_json_covers_the_sae_and_agrees_with_it(
     assert above == []
 
 
-def test_each_target_has_a_labelled_feature_that_gains(record: dict[str, Any]) -> None:
-    gains: dict[str, float] = {}
-    for entry in record["features"].values():
-        if "target" in entry:
-            assert entry["label"]
-            gains[entry["target"]] = max(gains.get(entry["target"], -1.0), entry["target_gain"])
-    assert set(gains) >= {"golden-gate", "flattery", "scam"}
-    assert min(gains.values()) > 0
+@pytest.mark.parametrize("claim", STEERS)
+def test_the_features_of_each_claims_preset_are_labelled_with_what_they_push_towards(
+    record: dict[str, Any], claim: str
+) -> None:
+    edits = [each.intervention for each in claim_presets()[claim].interventions]
+    for edit in edits:
+        entry = record["features"][str(edit.feature)]
+        assert entry["label"].startswith("pushes towards ")
+        assert STEERS[claim] in entry["label"]
+        assert claim in entry["target"].split(", ")
 
 
 def _layer(sae: SAE[Any]) -> int:

@@ -114,7 +114,7 @@ def dose_figure(doses: Iterable[Dose]) -> Figure:
             },
             "yaxis2": AXIS
             | {
-                "title": {"text": "effect, nats per token"},
+                "title": {"text": "log-odds, nats per token"},
                 "overlaying": "y",
                 "side": "right",
                 "showgrid": False,

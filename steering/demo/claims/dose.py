@@ -1,7 +1,9 @@
 """The dose-response curve: what the bridge's feature does at 41 strengths.
 
 Effect is counted twice. In texts it saturates at none and at all, so the rank correlation takes the
-log-probability of the bridge's answer, which falls on below zero; the window takes the texts.
+log-odds of the bridge's answer against the same answer with another sight's name, which fall on
+below zero; the window takes the texts. The answer's log-probability alone would mix in how fluent
+the model still is: far below zero, where text breaks, it rises for whatever is said.
 """
 
 import math
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from steering.demo.claims.asked import SampledClaim
 from steering.demo.claims.results import ClaimResult, Dose, Outcome
 from steering.demo.claims.sampled import ask, count
+from steering.demo.concepts import BRIDGE, by_name
 from steering.interventions import Intervention
 from steering.measure.answers import answer_log_probs
 from steering.measure.fluency import surprise
@@ -29,6 +32,10 @@ ANSWERS = (
     "I am the Golden Gate Bridge. I am made of orange steel.",
     "My name is the Golden Gate Bridge.",
 )
+RIVALS = ("the Eiffel Tower", "Tokyo Tower", "the Statue of Liberty")
+"""Sights as famous, one for each answer."""
+
+_ASKED = 5  # of the claim's prompts, for the log-odds
 _WINDOW_SHARE = 0.8
 _WINDOW_SURPRISE = 2.0
 
@@ -88,9 +95,27 @@ def window(doses: Sequence[Dose], unsteered: float) -> list[Dose]:
 def _effects(
     session: Session, claim: SampledClaim, variants: Sequence[Sequence[Intervention]]
 ) -> list[float]:
-    pairs = [(prompt, answer) for prompt in claim.question.prompts for answer in ANSWERS]
-    found = [answer_log_probs(session, ask(p), answer, variants) for p, answer in pairs]
-    return [sum(column) / len(pairs) for column in zip(*found, strict=True)]
+    found = [
+        _log_odds(session, prompt, answer, rival, variants)
+        for prompt in claim.question.prompts[:_ASKED]
+        for answer, rival in zip(ANSWERS, RIVALS, strict=True)
+    ]
+    return [sum(column) / len(found) for column in zip(*found, strict=True)]
+
+
+def _log_odds(
+    session: Session,
+    prompt: str,
+    answer: str,
+    rival: str,
+    variants: Sequence[Sequence[Intervention]],
+) -> list[float]:
+    """Nats per token by which the bridge's answer is likelier than the rival's in its words."""
+    other = answer.replace(by_name()[BRIDGE].title, rival)
+    own, others = (
+        answer_log_probs(session, ask(prompt), said, variants) for said in (answer, other)
+    )
+    return [a - b for a, b in zip(own, others, strict=True)]
 
 
 def _surprise(session: Session, rows: Sequence[Row]) -> float:
@@ -109,7 +134,8 @@ def _outcomes(doses: Sequence[Dose], unsteered: float) -> tuple[Outcome, ...]:
     top: Rate = max((dose.rate for dose in doses), key=lambda rate: rate.share)
     return (
         Outcome(
-            f"rank correlation of strength and effect up to the peak at {doses[peak].strength:g}",
+            "rank correlation of strength and log-odds of the bridge, up to the peak at "
+            f"{doses[peak].strength:g}",
             f"{real:.3f}",
             "≥ 0.9",
             real >= 0.9,

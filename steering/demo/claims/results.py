@@ -46,7 +46,8 @@ class Dose:
     """In multiples of max_act."""
     rate: Rate
     effect: float
-    """Mean log-probability per token of the target answers, in nats."""
+    """Mean log-odds of the bridge's answers against other sights' in the same words, in nats a
+    token."""
     surprise: float
 
 
