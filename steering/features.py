@@ -1,7 +1,6 @@
 """The small file beside an SAE that says what was measured of its features."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ class FeatureFacts:
 
     max_act: float
     label: str | None = None
-    target_gain: float | None = None
     target: str | None = None
+    """What adding it has been shown to bring about."""
+
     density: float | None = None
     reading: str | None = None
     """The concept whose tokens it fires on, by F1; `reading_role` says whether that is the
@@ -61,16 +61,15 @@ def read_features_file(folder: Path) -> dict[int, FeatureFacts]:
 def search_labels(facts: Mapping[Key, FeatureFacts], words: str, limit: int = 20) -> list[Key]:
     """Features whose label or target has, for every word, one that begins with it.
 
-    Those with more of the words whole come first, then those with the higher target gain. No words
-    find every feature that has a label or a target.
+    Those with more of the words whole come first, then those shown to bring something about. No
+    words find every feature that has a label or a target.
     """
     asked = _words(words)
     found = []
     for key, known in facts.items():
         own = _words(f"{known.label or ''} {known.target or ''}")
         if own and all(any(word.startswith(start) for word in own) for start in asked):
-            gain = -math.inf if known.target_gain is None else known.target_gain
-            found.append((-len(asked & own), -gain, key))
+            found.append((-len(asked & own), known.target is None, key))
     return [key for _, _, key in sorted(found)[:limit]]
 
 

@@ -7,14 +7,14 @@ import pytest
 from tests import tiny
 
 LABELS = {
-    0: {"label": "pushes towards praise", "target": "flattery", "target_gain": 0.4},
-    1: {"label": "Praise and prayer", "target_gain": 0.9},
-    2: {"label": "the Golden-Gate bridge", "target_gain": 0.5},
-    3: {"label": "bridges", "target_gain": 2.0},
-    4: {"label": "a bridge", "target_gain": 1.5},
+    0: {"label": "pushes towards praise", "target": "flattery"},
+    1: {"label": "Praise and prayer"},
+    2: {"label": "the Golden-Gate bridge"},
+    3: {"label": "bridges"},
+    4: {"label": "a bridge", "target": "fog"},
     5: {"label": "a bridge"},
     6: {},
-    7: {"target": "bridge", "target_gain": 1.5},
+    7: {"target": "bridge"},
 }
 
 
@@ -29,19 +29,19 @@ def facts():
     [
         ("bridge", [4, 7, 2, 5, 3]),
         ("BRIDGE", [4, 7, 2, 5, 3]),
-        ("bri", [3, 4, 7, 2, 5]),
+        ("bri", [4, 7, 2, 3, 5]),
         ("ridge", []),
         ("flat", [0]),
-        ("pra", [1, 0]),
+        ("pra", [0, 1]),
         ("praise flattery", [0]),
         ("pra pray", [1]),
         ("gate bridge", [2]),
         ("golden-gate", [2]),
         ("gate praise", []),
-        ("", [3, 4, 7, 1, 2, 0, 5]),
+        ("", [0, 4, 7, 1, 2, 3, 5]),
     ],
 )
-def test_every_word_begins_a_word_and_whole_words_then_gain_come_first(words, found):
+def test_every_word_begins_a_word_and_whole_words_then_what_was_shown_come_first(words, found):
     from steering.features import search_labels
 
     assert search_labels(facts(), words) == found
@@ -54,14 +54,14 @@ def test_a_session_searches_all_its_saes_in_one_order(tmp_path):
     from steering.session import Session
 
     saes = {}
-    for alias, gain in (("b", 1.0), ("a", 2.0)):
+    for alias, shown in (("a", None), ("b", "fog")):
         folder = tiny.tiny_sae_folder(tmp_path / alias)
-        known = {"3": {"max_act": 1.0, "label": "bridge", "target_gain": gain}}
+        known = {"3": {"max_act": 1.0, "label": "bridge", "target": shown}}
         content = {"schema_version": 1, "features": known}
         (folder / "features.json").write_text(json.dumps(content))
         saes[alias] = Sae.load(folder)
     model = LanguageModel("tiny", tiny.hf_model(), tiny.tokenizer())
     session = Session(model, {**saes, "bare": tiny.sae()})
-    assert session.search("bridge") == [("a", 3), ("b", 3)]
-    assert session.search("bridge", limit=1) == [("a", 3)]
-    assert session.search("fog") == []
+    assert session.search("bridge") == [("b", 3), ("a", 3)]
+    assert session.search("bridge", limit=1) == [("b", 3)]
+    assert session.search("rain") == []

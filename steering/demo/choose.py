@@ -19,6 +19,7 @@ from steering.demo.features import mean_resid
 from steering.demo.grammar import Document, documents
 from steering.demo.targets import TONES
 from steering.demo.tuning import SAMPLING, TUNING_SEED, Tried, tune, with_second_feature
+from steering.hook_points import HookPoint
 from steering.interventions import Intervention
 from steering.presets import Preset, SavedSample, preset_text
 from steering.presets.files import write_file
@@ -30,7 +31,6 @@ _MARGIN = 0.05  # above its bar, a claim needs no second feature
 _SEVERAL = ("suppression", "scam")  # the study speaks of one feature for each other claim
 _BRIDGE = ("golden-gate", "obsession")
 _READING = 8  # candidates that read what a claim is about
-_WRITING = 4
 _PARTING = 20  # candidates that point from other talks to such as are wanted: these steer best
 _TALKS = 150  # of each kind, for that difference
 _WORDS = {
@@ -58,13 +58,18 @@ _WORDS = {
 }
 
 
-def write_presets(bundle: Path, folder: Path, *, quick: bool = False) -> Iterator[Preset]:
+def write_presets(
+    bundle: Path, folder: Path, *, quick: bool = False
+) -> Iterator[tuple[Preset, bool]]:
     """Choose and save a preset for each claim.
 
     Args:
         bundle: The finished bundle.
         folder: Where the presets are written; those of the same name are replaced.
-        quick: Take the candidate of highest gain at its maximum, without trying any: for the toy.
+        quick: Take the first candidate at its maximum, without trying any: for the toy.
+
+    Yields:
+        Each preset, and whether its texts kept to the claim's bar on the tuning seeds.
     """
     session = open_bundle(bundle)
     candidates = candidates_by_target(bundle)
@@ -72,7 +77,7 @@ def write_presets(bundle: Path, folder: Path, *, quick: bool = False) -> Iterato
     for claim in sampled_claims():
         features = _candidates(session, claim, candidates)
         found = (
-            Tried((Intervention(feature=features[0], strength=1.0),), 0.0, 0.0)
+            Tried((Intervention(feature=features[0], strength=1.0),), 0.0, 0.0, 0.0)
             if quick
             else _chosen(session, claim, features)
         )
@@ -81,9 +86,9 @@ def write_presets(bundle: Path, folder: Path, *, quick: bool = False) -> Iterato
         amounts = ", ".join(_amount(edit) for edit in found.edits)
         about = About(claim.name, f"{title}, {amounts}", description)
         shown = Companion(about, found.edits, claim.question.prompts[:_PROMPTS])
-        yield _write(session, shown, folder, with_samples=not quick)
+        yield _write(session, shown, folder, with_samples=not quick), found.shows(claim)
     for shown in companions(session, bridge, quick=quick):
-        yield _write(session, shown, folder, with_samples=not quick)
+        yield _write(session, shown, folder, with_samples=not quick), False
 
 
 def candidates_by_target(bundle: Path) -> dict[str, list[int]]:
@@ -98,18 +103,21 @@ def candidates_by_target(bundle: Path) -> dict[str, list[int]]:
 def _candidates(
     session: Session, claim: SampledClaim, by_target: dict[str, list[int]]
 ) -> list[int]:
-    """Features that write what the claim needs, and features that read it."""
+    """Features that point to what the claim is about, that read it, and that write what it needs.
+
+    The grammar's labels say which talks those are; that a feature steers, only its texts show.
+    """
     found = documents(TUNING_SEED, 10**9)
     if claim.name == "suppression":
-        return _readers(session, BRIDGE)[:_READING]
+        return list(dict.fromkeys(_readers(session, BRIDGE) + by_target["golden-gate"]))[:_READING]
     if claim.name in _BRIDGE:
         # What makes the model speak as the bridge or of it is looked for together.
         talks = (d for d in found if d.kind == "subject")
-        concept, reached = BRIDGE, [f for name in _BRIDGE for f in by_target[name][:_WRITING]]
+        concept, reached = BRIDGE, [f for name in _BRIDGE for f in by_target[name]]
         about = _first(talks, lambda d: d.subjects == (BRIDGE,)), _first(talks, _is_not_about_it)
     else:
-        concept, reached = TONES[claim.name], by_target[claim.name][:_WRITING]
-        # Both kinds hold the same requests, so that what parts their means is the tone alone.
+        concept, reached = TONES[claim.name], by_target[claim.name]
+        # Both hold the same requests, so that what parts their means is the tone.
         talks = (d for d in found if d.kind == concept)
         about = (
             _first(talks, lambda d: d.tone == concept),
@@ -130,7 +138,7 @@ def _first(talks: Iterator[Document], fits: Callable[[Document], bool]) -> list[
 def _parting(session: Session, such: list[Document], others: list[Document]) -> list[int]:
     """The features whose directions point from other talks to such, the best first."""
     (sae,) = session.saes.values()
-    layer = int(sae.hook_name.split(".")[1])
+    layer = HookPoint.parse(sae.hook_name).layer
     model, tokenizer = session.model.hf, session.model.tokenizer
     assert isinstance(model, LlamaForCausalLM), "the bundle's model is a Llama"
     assert isinstance(tokenizer, PreTrainedTokenizerFast), "and its tokenizer a fast one"
@@ -151,7 +159,7 @@ def _readers(session: Session, concept: str) -> list[int]:
 
 def _chosen(session: Session, claim: SampledClaim, features: list[int]) -> Tried:
     found = tune(session, claim, features)
-    if claim.name in _SEVERAL and found.hits < claim.steered.share + _MARGIN:
+    if claim.name in _SEVERAL and not found.shows(claim, _MARGIN):
         return with_second_feature(session, claim, found, features)
     return found
 

@@ -25,6 +25,7 @@ from steering.demo.recipe import Recipe, hook_name
 from steering.demo.tokens import SPECIAL
 
 _NORM_BATCHES = 20
+_TALKS = "talks"  # beside the checkpoints: how many decoder rows are held
 MODEL_NAME = "steering-playground-demo"
 
 
@@ -40,8 +41,6 @@ def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu"
     checkpoints = work / f"{folder.name}.checkpoints"
     trainer = SAETrainer(_trainer_config(recipe, checkpoints, device), sae, _batches(acts, recipe))
     _resume(trainer, sae, checkpoints)
-    begun = start(read, sae.cfg.d_sae, torch.Generator().manual_seed(recipe.seed))
-    _hold(sae, begun.talks)
     if trainer.activation_scaler.scaling_factor is None:
         # From vectors of its own, so that a resumed run reads the same batches as an unbroken one.
         trainer.activation_scaler.estimate_scaling_factor(
@@ -49,7 +48,11 @@ def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu"
         )
         scale = trainer.activation_scaler.scaling_factor
         assert scale is not None, "it was estimated just now"
+        begun = start(read, sae.cfg.d_sae, torch.Generator().manual_seed(recipe.seed))
         _begin(sae, begun, scale)
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        (checkpoints / _TALKS).write_text(str(begun.talks))
+    _hold(sae, int((checkpoints / _TALKS).read_text()))
     trainer.data_provider = _batches(acts, recipe, start=trainer.n_training_steps)
     sae = trainer.fit()
     sae.save_inference_model(folder)

@@ -47,11 +47,16 @@ def write_atlas(recipe: Recipe, out: Path) -> Path:
         for _ in score(atlas, model, sae):
             pass
         _abridge(atlas)
+    compact(path)
+    return path
+
+
+def compact(path: Path) -> None:
+    """Give back the space of what was deleted, and leave one file."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("VACUUM")
-    for left in path.parent.glob(f"{ATLAS_FILE}?*"):
+    for left in path.parent.glob(f"{path.name}?*"):
         left.unlink()
-    return path
 
 
 def _abridge(atlas: Atlas) -> None:

@@ -1,4 +1,4 @@
-"""Where an SAE's training starts: a latent for each token, for each kind of talk, and for the rest.
+"""Where an SAE's training starts: latents for kinds of talk, for what parts them, for tokens.
 
 Knows vectors, token ids and which document each came from; reads no label. An SAE that starts at
 random needs more of every rare token than a training text holds: names stay mixed, one feature of
@@ -18,12 +18,12 @@ _LEAST_TALK = 25  # tokens of a document that counts as a talk
 _TOKEN_SHARE = 0.5  # of the latents, at most
 _TALK_SHARE = 0.125
 _SPLIT_SHARE = 0.0625
-_LEAST_SPLIT = 8  # talks, so that a split is a difference of kinds and not of two documents
+_LEAST_SPLIT = 8  # talks in a group that is parted
 _ROUNDS = 15  # of k-means
 _RIDGE = 0.01  # of the mean variance, so that the covariance can be inverted
 _GATE = 1.5  # a prototype's slope
-_OPEN = 0.6  # share of a prototype's length from which it is read,
-_NOISE = 3.0  # and multiple of what it reads in ordinary tokens: a talk is a small part of each
+_OPEN = 0.6  # share of a prototype's length from which its latent fires, but never below
+_NOISE = 3.0  # standard deviations of what it reads
 _LOOSE = 0.03  # how strongly the rest reads at first
 
 
@@ -53,7 +53,8 @@ def start(read: Activations, latents: int, draw: torch.Generator) -> Start:
 
     A latent of a prototype p reads along C⁻¹p, C being the stream's covariance: of all directions
     that answer p with its length, the one that answers the rest of the stream least. Its bias opens
-    it only at most of that length, so that near prototypes do not all fire at once.
+    it at most of that length, so that near prototypes do not all fire at once, or where that is in
+    the noise, above the noise: what a talk is about is a small part of each of its tokens.
 
     Args:
         read: What the SAE will be trained on.
@@ -133,10 +134,10 @@ def _splits(
         group = waiting.pop(max(range(len(waiting)), key=lambda at: len(waiting[at])))
         halves = _halves(points[group])
         smaller, larger = sorted((group[halves], group[~halves]), key=len)
-        if len(smaller) < 2:
-            continue
-        found.append(talks[smaller].mean(0) - talks[larger].mean(0))
-        waiting += [half for half in (smaller, larger) if len(half) >= _LEAST_SPLIT]
+        if len(smaller) > 1:  # one odd talk is no kind
+            found.append(talks[smaller].mean(0) - talks[larger].mean(0))
+        if len(smaller):
+            waiting += [half for half in (smaller, larger) if len(half) >= _LEAST_SPLIT]
     return torch.stack(found) if found else talks[:0]
 
 
@@ -144,6 +145,7 @@ def _halves(points: Float[Tensor, "talks width"]) -> Bool[Tensor, " talks"]:
     """Two clusters around the group's mean, grown from both ends of its longest axis."""
     around = F.normalize(points - points.mean(0), dim=-1)
     axis = torch.linalg.eigh(around.T @ around).eigenvectors[:, -1]
+    axis = axis * axis[axis.abs().argmax()].sign()
     return _clustered(around, torch.stack([axis, -axis])) == 0
 
 

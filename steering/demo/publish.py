@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steering.atlas.labels import add_labels, truth_labels
+from steering.atlas.map import name_clusters
 from steering.atlas.places import ATLAS_FILE
 from steering.atlas.store import Atlas
 from steering.demo.corpus import HELD_OUT, held_out_rows
@@ -28,7 +29,7 @@ from steering.demo.dictionary import load_trunk, sae_folder
 from steering.demo.evaluation import evaluate_sae
 from steering.demo.features import GAIN_SIZE, Measured, features_record, measure, target_gains
 from steering.demo.grammar import documents
-from steering.demo.known import plain, write_atlas
+from steering.demo.known import compact, plain, write_atlas
 from steering.demo.labels import Writing, writing_gains
 from steering.demo.recipe import Recipe, hook_name
 from steering.demo.targets import STEERS, Target, targets
@@ -39,7 +40,7 @@ from steering.sae import Sae
 _LIBRARIES = ("torch", "transformers", "tokenizers", "sae-lens", "safetensors")
 _CALIBRATION = 120  # documents: some ten thousand tokens
 _FIGURES = "figures.json"  # beside a measured SAE; they go into the manifest
-_CANDIDATES = 8  # features named per target; gain finds them, only text shows which steer
+_CANDIDATES = 4  # features named per target; gain finds them, only text shows which steer
 _EVALUATED = 8_000  # tokens at least that SAELens's evaluation reads
 
 
@@ -145,28 +146,32 @@ def measured_sae(recipe: Recipe, work: Path, layer: int) -> Path:
     return folder
 
 
-def name_steering(out: Path, presets: Iterable[Preset]) -> None:
-    """Label the features that show a claim in texts with what they push the model towards.
+def name_steering(out: Path, shown: Iterable[Preset]) -> None:
+    """Label the features of presets that show their claims with what they push towards.
 
     Gain alone promises too much: of the features that raise an answer's log-probability most, few
-    ever make the model write it.
+    ever make the model write it. A second call replaces what the first one wrote.
     """
     folder = out / "sae"
     record = json.loads((folder / "features.json").read_text())
-    shown: dict[int, list[str]] = {}
-    for preset in presets:
+    features: dict[str, dict[str, Any]] = record["features"]
+    for entry in features.values():
+        if entry.pop("target", None):
+            entry["label"] = entry["label"].partition("; ")[2]
+    claims: dict[str, list[str]] = {}
+    for preset in shown:
         for edit in preset.interventions if preset.name in STEERS else ():
-            assert edit.intervention.feature is not None, "a claim's preset steers features"
-            shown.setdefault(edit.intervention.feature, []).append(preset.name)
-    for feature, claims in shown.items():
-        entry = record["features"][str(feature)]
-        pushes = " and ".join(STEERS[claim] for claim in claims)
-        entry["label"] = f"pushes towards {pushes}; {entry['label']}"
-        entry["target"] = ", ".join(claims)
+            claims.setdefault(str(edit.intervention.feature), []).append(preset.name)
+    for feature, names in claims.items():
+        pushes = " and ".join(STEERS[name] for name in names)
+        features[feature]["label"] = f"pushes towards {pushes}; {features[feature]['label']}"
+        features[feature]["target"] = ", ".join(names)
     _write_features(folder, record)
     sae = Sae.load(folder)
     with Atlas.open(folder / ATLAS_FILE, sae) as atlas:
         add_labels(atlas, truth_labels(sae.facts))
+        name_clusters(atlas)
+    compact(folder / ATLAS_FILE)
     manifest = json.loads((out / "manifest.json").read_text())
     manifest["sha256"] = _hashes(out)
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")

@@ -73,11 +73,12 @@ def atlas(
     write_bundle(_recipe(toy, short, seed), work, out)
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     typer.echo(f"bundle: {out} ({size / 1e6:.1f} MB)")
-    chosen: list[Preset] = []
-    for preset in write_presets(out, presets, quick=toy):
+    showing: list[Preset] = []
+    for preset, shows in write_presets(out, presets, quick=toy):
         typer.echo(f"preset: {preset.name}, {preset.summary}")
-        chosen.append(preset)
-    name_steering(out, chosen)
+        if shows:
+            showing.append(preset)
+    name_steering(out, showing)
 
 
 @app.command("all")

@@ -1,7 +1,7 @@
 """Stage three, second half: which feature, at which multiple of its maximum, shows each claim best.
 
-Candidates come from target gain; only text shows which of them steer. Seeds used here are never
-used to measure a claim. What is chosen becomes the claim's preset.
+Only text shows which of the candidates steer. Seeds used here are never used to measure a claim.
+What is chosen becomes the claim's preset.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from steering.records import BASELINE, Row
 from steering.session import Session
 
 SAMPLING = Sampling(max_new_tokens=40, temperature=0.4, stop=("Human:", "Assistant:"))
-TUNING_SEED = 5_000  # claims are measured from other seeds
+TUNING_SEED = 500_000  # far above those that claims are measured from
 _STRENGTHS = (0.6, 1.0, 1.6, 2.5, 4.0, 6.4)
 _LESS = (-0.5, -1.0, -1.5, -2.0, -3.0, -4.0)
 _NEARBY = (0.8, 1.0, 1.25)
@@ -43,6 +43,14 @@ class Tried:
     edits: tuple[Intervention, ...]
     score: float
     hits: float
+    lost: float
+    """Share of what the claim has to keep."""
+
+    def shows(self, claim: SampledClaim, margin: float = 0.0) -> bool:
+        """Whether the claim is kept by its bar with some margin, as far as these texts tell."""
+        over = self.hits - claim.steered.share
+        kept = claim.kept is None or self.lost < claim.kept.most - margin
+        return kept and (over >= margin if claim.steered.at_least else -over >= margin)
 
 
 def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tried:
@@ -72,15 +80,22 @@ def with_second_feature(
     (first,) = found.edits
     more = _MIXED if claim.steered.at_least else _MIXED_LESS
     pairs = [
-        (first.model_copy(update={"strength": (first.strength or 0.0) * less}), second)
+        (weaker, second)
         for feature in candidates
         if feature != first.feature
         for second in _raising(feature, more)
-        for less in (0.7, 1.0)
+        for weaker in (_times(first, 0.7), first)
     ]
-    ranked = _tried(session, claim, pairs, samples=1)
+    ranked = _tried(session, claim, list(dict.fromkeys(pairs)), samples=1)
     both = [found.edits, *(each.edits for each in ranked[:4])]
     return _tried(session, claim, both, samples=10)[0]
+
+
+def _times(edit: Intervention, by: float) -> Intervention:
+    """The edit at a multiple of its strength, if it has one."""
+    if edit.strength is None:
+        return edit
+    return edit.model_copy(update={"strength": round(edit.strength * by, 3)})
 
 
 def _raising(feature: int, strengths: Iterable[float]) -> list[Intervention]:
@@ -96,15 +111,7 @@ def _varied(
     edits: tuple[Intervention, ...], schedules: Iterable[Schedule]
 ) -> list[tuple[Intervention, ...]]:
     return [
-        tuple(
-            edit.model_copy(
-                update={
-                    "strength": None if edit.strength is None else round(edit.strength * by, 3),
-                    "schedule": schedule,
-                }
-            )
-            for edit in edits
-        )
+        tuple(_times(edit, by).model_copy(update={"schedule": schedule}) for edit in edits)
         for schedule in schedules
         for by in _NEARBY
     ]
@@ -132,7 +139,7 @@ def _tried(
         score -= _STRANGE * max(0.0, _mean(surprise(session, texts)) / usual - 2)
         score -= 0.3 * sum(map(repetition, texts)) / len(texts)
         score -= sum(rates[at] for rates in harmed) + 2 * max(0.0, kept[at] - 0.02)
-        found.append(Tried(edits, score, hits))
+        found.append(Tried(edits, score, hits, kept[at]))
     return sorted(found, key=lambda tried: -tried.score)
 
 

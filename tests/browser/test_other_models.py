@@ -43,7 +43,7 @@ def hostile_session() -> Any:
     tokenizer.chat_template = plain.chat_template
     model = LanguageModel(SPOKEN, tiny.hf_model(), tokenizer)
     sae = tiny.sae()
-    sae.__dict__["facts"] = {3: FeatureFacts(max_act=2.0, label=SPOKEN, target_gain=1.0)}
+    sae.__dict__["facts"] = {3: FeatureFacts(max_act=2.0, label=SPOKEN)}
     sae.name = SPOKEN
     return Session(model, {"sae": sae})
 

@@ -285,7 +285,7 @@ def _neighbours(neighbours: Sequence[Neighbour]) -> str:
         f"<td>{near.cosine:.3f}</td><td>{near.distance}</td></tr>"
         for near in neighbours
     )
-    heads = ("feature", "label", "place in the tree", "cosine", "edges apart")
+    heads = ("feature", "label", "place in the tree", "cosine", "steps up")
     return _scrolling("The nearest features", heads, rows)
 
 

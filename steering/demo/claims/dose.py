@@ -28,9 +28,9 @@ STRENGTHS = tuple(10 * math.copysign((at / 20) ** 2, at) for at in range(-20, 21
 """From -10 to 10 × max_act, closer together near zero, where the window lies."""
 SAMPLES = 40
 ANSWERS = (
-    "I am the Golden Gate Bridge.",
-    "I am the Golden Gate Bridge. I am made of orange steel.",
-    "My name is the Golden Gate Bridge.",
+    "I am {sight}.",
+    "I am {sight}. I am made of orange steel.",
+    "My name is {sight}.",
 )
 RIVALS = ("the Eiffel Tower", "Tokyo Tower", "the Statue of Liberty")
 """Sights as famous, one for each answer."""
@@ -51,16 +51,16 @@ def measure_dose(
     sampling = preset.sampling.model_copy(update={"seed": seed, "max_new_tokens": 24})
     repeats = math.ceil(samples / len(prompts))
     made = session.compare(prompts, variants, sampling, samples=repeats, allow_inert=True)
-    by_name: dict[str, list[Row]] = {name: [] for name in (BASELINE, *variants)}
+    rows: dict[str, list[Row]] = {name: [] for name in (BASELINE, *variants)}
     for row in made.rows:
-        by_name[row.name].append(row)
+        rows[row.name].append(row)
     effects = _effects(session, claim, list(variants.values()))
     doses = [
         Dose(
             s,
-            count(claim.question, by_name[f"{s:g}"]),
+            count(claim.question, rows[f"{s:g}"]),
             effect,
-            _surprise(session, by_name[f"{s:g}"]),
+            _surprise(session, rows[f"{s:g}"]),
         )
         for s, effect in zip(STRENGTHS, effects, strict=True)
     ]
@@ -69,7 +69,7 @@ def measure_dose(
         study="dose and response: more of the feature, more of the bridge, until the text breaks",
         measured="41 strengths from -10 to 10 × max_act",
         edits=preset.summary,
-        outcomes=_outcomes(doses, _surprise(session, by_name[BASELINE])),
+        outcomes=_outcomes(doses, _surprise(session, rows[BASELINE])),
         seconds=time.perf_counter() - started,
         doses=tuple(doses),
     )
@@ -111,9 +111,9 @@ def _log_odds(
     variants: Sequence[Sequence[Intervention]],
 ) -> list[float]:
     """Nats per token by which the bridge's answer is likelier than the rival's in its words."""
-    other = answer.replace(by_name()[BRIDGE].title, rival)
     own, others = (
-        answer_log_probs(session, ask(prompt), said, variants) for said in (answer, other)
+        answer_log_probs(session, ask(prompt), answer.format(sight=sight), variants)
+        for sight in (by_name()[BRIDGE].title, rival)
     )
     return [a - b for a, b in zip(own, others, strict=True)]
 

@@ -61,7 +61,7 @@ class Neighbour:
     """Where its concept lies in the tree, as words."""
     cosine: float
     distance: int
-    """Edges between the concepts in the tree."""
+    """Steps up to the lowest node of the tree that holds both concepts."""
 
 
 @dataclass(frozen=True)
