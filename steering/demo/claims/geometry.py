@@ -61,8 +61,8 @@ def measure_neighbourhood(sae: Sae, feature: int, *, seed: int) -> ClaimResult:
     return ClaimResult(
         name="neighbourhood",
         study="near the bridge lie its city, its state, and sights elsewhere",
-        measured="the 10 nearest decoders by what they read; cosine against the steps up the tree to "
-        "the node that holds both",
+        measured="the 10 nearest decoders by what they read; cosine against the steps up the "
+        "tree to the node that holds both",
         edits="",
         outcomes=(
             Outcome(

@@ -1,0 +1,70 @@
+"""What is chosen for a claim: on seeds of its own, and by the claim's own bars."""
+
+from dataclasses import replace
+
+import pytest
+
+from steering.demo import tuning
+from steering.demo.claims.asked import SampledClaim, sampled_claims
+from steering.demo.claims.report import FIRST_SEED, claim_names
+from steering.demo.tuning import TUNING_SEED, Tried, with_second_feature
+from steering.interventions import Intervention
+from tests import tiny
+
+CLAIMS = {claim.name: claim for claim in sampled_claims()}
+
+
+def _tried(hits: float, lost: float = 0.0) -> Tried:
+    return Tried((Intervention(feature=0, strength=1.0),), 0.0, hits, lost)
+
+
+def test_no_claim_is_measured_from_seeds_that_its_preset_was_chosen_on() -> None:
+    a_claim_takes = 2_000
+    assert FIRST_SEED + 1_000 * len(claim_names()) + a_claim_takes < TUNING_SEED
+
+
+@pytest.mark.parametrize(
+    ("claim", "hits", "lost", "shows"),
+    [
+        ("scam", 0.9, 0.0, True),
+        ("scam", 0.8, 0.0, False),
+        ("suppression", 0.02, 0.0, True),
+        ("suppression", 0.3, 0.0, False),
+        ("suppression", 0.02, 0.2, False),
+    ],
+)
+def test_a_feature_shows_a_claim_beyond_its_bar_whichever_way_that_lies(
+    claim: str, hits: float, lost: float, shows: bool
+) -> None:
+    assert _tried(hits, lost).shows(CLAIMS[claim], margin=0.04) == shows
+
+
+@pytest.mark.parametrize("claim", ["scam", "suppression"])
+def test_whatever_stands_beside_a_second_feature_is_a_valid_edit(
+    monkeypatch: pytest.MonkeyPatch, claim: str
+) -> None:
+    seen: list[tuple[Intervention, ...]] = []
+
+    def tried(
+        _session: object,
+        _claim: SampledClaim,
+        variants: list[tuple[Intervention, ...]],
+        samples: int,
+    ) -> list[Tried]:
+        seen.extend(variants)
+        return [Tried(edits, 0.0, 0.0, 0.0) for edits in variants]
+
+    monkeypatch.setattr(tuning, "_tried", tried)
+    session = tiny.session()
+    for first in (
+        Intervention(feature=1, edit="ablate"),
+        Intervention(feature=1, strength=-2.0),
+    ):
+        found = replace(_tried(0.5), edits=(first,))
+        with_second_feature(session, CLAIMS[claim], found, [1, 2, 3])
+    pairs = [edits for edits in seen if len(edits) == 2]
+    assert len(pairs) > 10
+    for pair in pairs:
+        assert pair[0].feature != pair[1].feature
+        for edit in pair:
+            assert Intervention.model_validate(edit.model_dump()) == edit
