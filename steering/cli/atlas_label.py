@@ -109,7 +109,7 @@ def _to_label(
 
     A given file says itself whose it is, so that the SAE need not be loaded.
     """
-    from steering.atlas.places import atlas_path
+    from steering.atlas.places import path_to_write
     from steering.atlas.store import Atlas
 
     if path is not None and path.is_file() and not (saes or truth):
@@ -123,7 +123,7 @@ def _to_label(
             f"There is no {FEATURES_FILE} beside SAE {own.name!r}, so there is no ground truth. "
             "Leave --truth out."
         )
-    return Atlas.create(path or atlas_path(own), own), own.facts if truth else {}
+    return Atlas.create(path or path_to_write(own), own), own.facts if truth else {}
 
 
 def _given(
