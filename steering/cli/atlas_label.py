@@ -72,6 +72,7 @@ def label(
         if (endpoint is None) != (explainer is None):
             raise AtlasError("--endpoint and --explainer go together. Give both.")
         from steering.atlas.labels import add_labels, set_label
+        from steering.atlas.map import name_clusters
 
         opened, facts = _to_label(atlas, tuple(sae or ()), truth=truth)
         with opened:
@@ -82,6 +83,7 @@ def label(
                 typer.echo(f"{name}: {add_labels(opened, given)}")
             if endpoint is not None and explainer is not None:
                 typer.echo(_explain(opened, endpoint, explainer, key, limit))
+            name_clusters(opened)
 
 
 def _explain(

@@ -216,6 +216,23 @@ def test_the_atlas_in_the_repository_is_not_written(steer, tmp_path):
     assert len(list((tmp_path / "own").glob("*.sqlite"))) == 1
 
 
+def test_labels_that_are_taken_in_name_the_clusters_anew(built, folders, steer, tmp_path):
+    from steering.atlas.map import map_points
+    from steering.atlas.store import Atlas
+
+    _, sae = folders
+    atlas = tmp_path / "mapped.sqlite"
+    shutil.copy(built, atlas)
+    assert steer("atlas", "map", "--sae", sae, "--atlas", atlas).exit_code == 0
+    feature = map_points(Atlas.open(atlas)).features.tolist()[0]
+    for number, words in enumerate(("lighthouses", "windmills")):
+        source = tmp_path / f"labels-{number}.jsonl"
+        line = {"feature": feature, "label": words, "source": words, "score": number}
+        source.write_text(json.dumps(line))
+        assert steer("atlas", "label", "--from", source, "--atlas", atlas).exit_code == 0
+        assert words in " ".join(map_points(Atlas.open(atlas)).names.values())
+
+
 def test_search_by_tokens_and_nothing_found(built, steer):
     done = steer("features", "search", "bridge", "--by", "tokens", "--atlas", built, "--json")
     assert json.loads(done.stdout)[0]["why"] == "promotes 'bridge'"
