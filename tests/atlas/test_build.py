@@ -368,6 +368,50 @@ def test_a_full_disk_stops_the_build_and_the_file_stays_valid(text, tmp_path, mo
     assert made.dump(Atlas.open(path)) == before
 
 
+def test_a_disk_that_fills_while_statistics_are_published_leaves_the_earlier_ones(
+    text, tmp_path, monkeypatch
+):
+    from steering.atlas import build
+    from steering.atlas.store import Atlas
+    from steering.errors import AtlasError
+
+    path, first = tmp_path / "a.sqlite", tmp_path / "first"
+    first.mkdir()
+    before = made.dump(made.build(path, made.text_file(first, ["the sea " * 9])))
+    publish = build.publish
+
+    def publish_where_it_is_full(atlas, *args):
+        (pages,) = atlas.one("PRAGMA page_count")
+        atlas._db.execute(f"PRAGMA max_page_count = {pages}")
+        publish(atlas, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(build, "publish", publish_where_it_is_full)
+        with pytest.raises(AtlasError, match=r"disk is full.*unchanged"):
+            made.build(path, text, save_every=0.0)
+    with Atlas.open(path) as kept:
+        assert made.dump(kept) == before
+        assert kept.one("PRAGMA integrity_check") == ("ok",)
+    taken_up = made.dump(made.build(path, text, save_every=0.0))
+    assert taken_up == made.dump(made.build(tmp_path / "b.sqlite", text))
+
+
+@pytest.mark.parametrize("method", ["write_text", "mkdir"])
+def test_a_disk_that_is_full_from_the_beginning_is_told_in_the_same_words(
+    text, tmp_path, monkeypatch, method
+):
+    from steering.errors import AtlasError
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, method, full)
+        with pytest.raises(AtlasError, match=r"a\.sqlite'.*disk is full.*unchanged"):
+            made.build(tmp_path / "a.sqlite", text)
+    assert made.build(tmp_path / "a.sqlite", text).about.tokens > 0
+
+
 @pytest.mark.parametrize("content", ["", "  \n\n", "<turn> <eos>", "\n---\n---\n"])
 def test_a_text_without_a_token_to_count_is_refused(content, tmp_path):
     from steering.errors import AtlasError
