@@ -20,6 +20,10 @@ DOCUMENT_CHARACTERS = 200_000
 BREAK = "---"
 SUFFIXES = (".txt", ".md", ".text", ".jsonl")
 _COLUMN = "text"
+_GIVE = (
+    "Give a text file, a folder of them, `-` for standard input, or the name of a dataset on the "
+    "hub."
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,11 @@ def text_source(asked: str, *, split: str = "train", column: str = _COLUMN) -> T
         column: Of a dataset or a JSONL file.
 
     Raises:
-        AtlasError: There is no such file, or a folder without texts.
+        AtlasError: Nothing is named, there is no such file, or a folder without texts.
     """
+    if not asked.strip():
+        # As a path it would be the folder that one happens to be in.
+        raise AtlasError(f"The text {asked!r} names nothing. {_GIVE}")
     if asked == "-":
         return TextSource("standard input", _standard_input)
     path = Path(asked).expanduser()
@@ -56,10 +63,7 @@ def text_source(asked: str, *, split: str = "train", column: str = _COLUMN) -> T
     if path.is_file():
         return TextSource(asked, lambda: _in_file(path, column))
     if asked.startswith((".", "/", "~")) or path.suffix in SUFFIXES or asked.count("/") > 1:
-        raise AtlasError(
-            f"There is no file or folder {asked!r}. Give a text file, a folder of them, `-` for "
-            "standard input, or the name of a dataset on the hub."
-        )
+        raise AtlasError(f"There is no file or folder {asked!r}. {_GIVE}")
     return TextSource(asked, lambda: _in_dataset(asked, split, column))
 
 

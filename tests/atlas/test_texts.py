@@ -89,6 +89,16 @@ def test_text_that_is_not_there_is_refused(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.parametrize("asked", ["", " "])
+def test_a_text_without_a_name_is_not_the_folder_one_is_in(asked, tmp_path, monkeypatch):
+    from steering.errors import AtlasError
+
+    (tmp_path / "a.txt").write_text("private")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AtlasError, match=rf"text '{asked}' names nothing. Give a text file"):
+        read(asked)
+
+
 def test_long_documents_are_split_into_rows_that_each_begin_with_bos():
     from steering.atlas.token_rows import token_rows
 
