@@ -220,6 +220,21 @@ def test_several_saes_in_one_pass_give_what_each_gives_alone(text, tmp_path):
     assert [made.dump(each) for each in both] == alone
 
 
+def test_saes_that_want_other_rows_are_built_one_by_one(text, tmp_path):
+    from steering.errors import AtlasError
+
+    paths, bare = (
+        [tmp_path / name for name in "ab"],
+        tiny.sae("topk", metadata={"prepend_bos": False}),
+    )
+    wants = r"'tiny-jumprelu' wants rows with BOS, 'tiny-topk' wants rows without BOS.*one by one"
+    with pytest.raises(AtlasError, match=wants):
+        made.build_all(dict(zip(paths, (tiny.sae(), bare), strict=True)), text)
+    assert not any(path.exists() for path in paths)
+    both = made.build_all({paths[0]: bare, paths[1]: bare}, text)
+    assert all(each.about.tokens > 1000 for each in both)
+
+
 def test_a_build_stops_at_the_tokens_asked_for(text, tmp_path):
     whole = made.build(tmp_path / "a.sqlite", text).about.tokens
     atlas = made.build(tmp_path / "b.sqlite", text, tokens=300)
