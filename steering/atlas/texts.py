@@ -39,7 +39,8 @@ def text_source(asked: str, *, split: str = "train", column: str = _COLUMN) -> T
 
     Args:
         asked: A file, a folder (its .txt, .md and .jsonl files in the order of their names), `-`
-            for standard input, or the name of a dataset on the hub.
+            for standard input, or the name of a dataset on the hub, with `:` and a configuration
+            behind it where it has several.
         split: Of a dataset.
         column: Of a dataset or a JSONL file.
 
@@ -132,13 +133,25 @@ def _json_lines(lines: Iterable[str], path: Path, column: str) -> Iterator[str]:
 
 
 def _in_dataset(name: str, split: str, column: str) -> Iterator[str]:
-    import datasets
-
     with explain_hub_failure(f"dataset {name!r}", local=False):
-        for number, row in enumerate(datasets.load_dataset(name, split=split, streaming=True)):
+        for number, row in enumerate(_rows(name, split)):
             whole = _column(row, column, f"dataset {name!r}, row {number}")
             for start in range(0, len(whole), DOCUMENT_CHARACTERS):
                 yield whole[start : start + DOCUMENT_CHARACTERS]
+
+
+def _rows(name: str, split: str) -> Iterable[Any]:
+    import datasets
+
+    repository, _, configuration = name.partition(":")
+    try:
+        return datasets.load_dataset(repository, configuration or None, split=split, streaming=True)
+    except ValueError as error:
+        said = " ".join(str(error).split()).removesuffix(".")
+        raise AtlasError(
+            f"Cannot read the dataset {name!r}: {said}. Choose a configuration as "
+            "NAME:CONFIGURATION, and a split with --split."
+        ) from error
 
 
 def _column(row: Any, column: str, where: str) -> str:

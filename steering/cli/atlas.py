@@ -25,7 +25,8 @@ Text = Annotated[
     typer.Option(
         "--text",
         help="A text file (`---` on a line ends a document), a .jsonl file, a folder of them, the "
-        "name of a dataset on the hub, or `-` for standard input.",
+        "name of a dataset on the hub (NAME:CONFIGURATION where it has several), or `-` for "
+        "standard input.",
     ),
 ]
 Tokens = Annotated[
