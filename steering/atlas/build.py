@@ -89,10 +89,12 @@ def build(
         report: Told how far it is; what it raises ends the build, which can be taken up later.
 
     Raises:
-        AtlasError: A file is another SAE's, newer or damaged; another build has it; the text holds
-            nothing to count or has changed since the build was begun; the disk is full.
+        AtlasError: A file is another SAE's, newer or damaged; another build has it; only some of
+            the SAEs want BOS; the text holds nothing to count or has changed since the build was
+            begun; the disk is full.
     """
     options = options or BuildOptions()
+    _require_same_beginning(list(saes.values()))
     with ExitStack() as held, explain_memory():
         for path in saes:
             held.enter_context(owning(path))
@@ -106,6 +108,18 @@ def build(
             publish(target.atlas, model, target.sae, tally, text.name, report)
         for target in targets:
             checkpoint_path(target.atlas.path).unlink(missing_ok=True)
+
+
+def _require_same_beginning(saes: Sequence[Sae]) -> None:
+    """Refuse SAEs of which some want BOS before each row and others do not."""
+    if len({sae.prepend_bos for sae in saes}) > 1:
+        wants = ", ".join(
+            f"{sae.name!r} wants rows {'with' if sae.prepend_bos else 'without'} BOS"
+            for sae in saes
+        )
+        raise AtlasError(
+            f"The SAEs of one build read the same rows, and {wants}. Build them one by one."
+        )
 
 
 def _begin(
@@ -126,7 +140,7 @@ def _count(
     options: BuildOptions,
     report: Report,
 ) -> None:
-    prepend = any(target.sae.prepend_bos for target in targets)
+    prepend = targets[0].sae.prepend_bos
     groups = grouped(token_rows(model, text.documents(), prepend_bos=prepend))
     pace = _Pace(options.save_every)
     before, seen = "", 0

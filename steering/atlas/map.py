@@ -3,8 +3,9 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,7 +20,10 @@ from steering.sae import Sae
 
 MOST_CLUSTERS = 200
 NAME_WORDS = 3
-_OF_EVIDENCE = frozenset({"fires", "promotes", "nothing", "readable"})
+_OF_LABELS = frozenset(
+    {"fires", "promotes", "nothing", "readable", "pushes", "towards", "tone", "nats"}
+)
+"""Words that say what kind of label it is, beside those that are common anyway."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def make_map(atlas: Atlas, sae: Sae, *, seed: int = 0) -> int:
 
 
 def name_clusters(atlas: Atlas) -> None:
-    """Name the clusters of the map anew after their features' labels."""
+    """Name the clusters of the map, if there is one, anew after their features' labels."""
     members: dict[int, list[int]] = {}
     for feature, cluster in atlas.rows("SELECT feature, cluster FROM places ORDER BY feature"):
         members.setdefault(cluster, []).append(feature)
@@ -76,18 +80,49 @@ def name_clusters(atlas: Atlas) -> None:
 
 
 def cluster_names(texts: Mapping[int, Sequence[str]]) -> dict[int, str]:
-    """A few words for each cluster that it has often and that few others have."""
-    counts = {cluster: Counter(_words(own)) for cluster, own in texts.items()}
-    spread = Counter(word for own in counts.values() for word in own)
+    """A few words for each cluster that its labels have more often than others do.
+
+    No two clusters have the same words: the one that they fit less goes on to its next ones, and
+    has no name where it has no others.
+    """
+    weights = _weights(texts)
+    taken: set[frozenset[str]] = set()
     names = {}
-    for cluster, own in counts.items():
-        weights = {
-            word: times * math.log((len(counts) + 1) / spread[word]) for word, times in own.items()
-        }
-        best = sorted(weights, key=lambda word: (-weights[word], word))[:NAME_WORDS]
-        if best:
-            names[cluster] = ", ".join(best)
+    for cluster in sorted(weights, key=lambda each: (-max(weights[each].values()), each)):
+        own = weights[cluster]
+        ranked = sorted(own, key=lambda word: (-own[word], word))
+        free = next((few for few in _choices(ranked) if frozenset(few) not in taken), None)
+        if free is not None:
+            taken.add(frozenset(free))
+            names[cluster] = ", ".join(free)
     return names
+
+
+def _weights(texts: Mapping[int, Sequence[str]]) -> dict[int, dict[str, float]]:
+    """How surely the words of each cluster's labels tell it from the rest: see `_surprise`."""
+    counts = {cluster: Counter(_words(own)) for cluster, own in texts.items()}
+    total = sum(counts.values(), Counter[str]())
+    labels = sum(map(len, texts.values()))
+    return {
+        cluster: {
+            word: _surprise(times, total[word] * len(texts[cluster]) / labels)
+            for word, times in own.items()
+        }
+        for cluster, own in counts.items()
+        if own
+    }
+
+
+def _surprise(times: int, expected: float) -> float:
+    """Half of the Poisson deviance of a count, in nats; negative where it is below the expected."""
+    found = times * math.log(times / expected) - times + expected
+    return math.copysign(found, times - expected)
+
+
+def _choices(ranked: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """A few of the words, the best first, and fewer where those run out."""
+    for size in range(min(NAME_WORDS, len(ranked)), 0, -1):
+        yield from combinations(ranked, size)
 
 
 def _words(texts: Sequence[str]) -> list[str]:
@@ -95,9 +130,7 @@ def _words(texts: Sequence[str]) -> list[str]:
     return [
         word
         for text in texts
-        for word in sorted(
-            set(re.findall(r"[^\W\d_]{3,}", text.casefold())) - COMMON - _OF_EVIDENCE
-        )
+        for word in sorted(set(re.findall(r"[^\W\d_]{3,}", text.casefold())) - COMMON - _OF_LABELS)
     ]
 
 

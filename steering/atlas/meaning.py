@@ -86,6 +86,15 @@ def missing(atlas: Atlas | None) -> str | None:
     return _NEEDS_MODEL if find_spec("sentence_transformers") is None else None
 
 
+def encoder_of(atlas: Atlas) -> Encode | None:
+    """The encoder that made an atlas's vectors; None without vectors or without the extra.
+
+    Raises:
+        AtlasError: The embedding model cannot be loaded.
+    """
+    return None if missing(atlas) else sentence_encoder(embedded_by(atlas))
+
+
 def search_meaning(atlas: Atlas, words: str, encode: Encode, limit: int = 20) -> list[Found]:
     """Features whose labels mean most nearly what the words mean.
 

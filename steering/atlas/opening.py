@@ -3,6 +3,7 @@
 It knows that a file is an atlas, whole and of a known version; it reads no table.
 """
 
+import errno
 import sqlite3
 import struct
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from steering.atlas.schema import APPLICATION_ID, newest
 from steering.errors import AtlasError, SteeringError
 
 _MAGIC = b"SQLite format 3\x00"
+_FULL = "the disk is full. Make room and run it again; what was there is unchanged"
 _PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
 
@@ -70,7 +72,7 @@ def explained(file: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "") or ""
         if name == "SQLITE_FULL":
-            said = "the disk is full. Make room and run it again; what was there is unchanged"
+            said = _FULL
         elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             said = "the file is damaged. Copy it again, or delete it and build the atlas anew"
         elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -81,6 +83,6 @@ def explained(file: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, SteeringError):
             raise
-        raise AtlasError(
-            f"Cannot use the atlas {str(file)!r}: {error.strerror}. Check the path."
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        said = _FULL if full else f"{error.strerror}. Check the path"
+        raise AtlasError(f"Cannot use the atlas {str(file)!r}: {said}.") from error

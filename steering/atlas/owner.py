@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from steering.atlas.opening import explained
 from steering.errors import AtlasError
 
 
@@ -17,24 +18,23 @@ def owning(path: Path) -> Iterator[None]:
     """Be the only build on an atlas inside the block; the system frees it where one is killed.
 
     Raises:
-        AtlasError: Another build has it: which process, and since when.
+        AtlasError: Another build has it: which process, and since when; or nothing can be written
+            there.
     """
     lock = FileLock(path.with_name(f"{path.name}.lock"))
     note = path.with_name(f"{path.name}.owner")
-    try:
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise AtlasError(
-            f"{str(path)!r} is being built by {_said(note)}. Wait until it is done, or end it."
-        ) from error
-    except OSError as error:
-        raise AtlasError(
-            f"Cannot build an atlas at {str(path)!r}: {error.strerror}. Choose another place."
-        ) from error
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise AtlasError(
+                f"{str(path)!r} is being built by {_said(note)}. Wait until it is done, or end it."
+            ) from error
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        note.write_text(json.dumps({"pid": os.getpid(), "since": since}))
+        with explained(path):
+            note.write_text(json.dumps({"pid": os.getpid(), "since": since}))
         yield
     finally:
         note.unlink(missing_ok=True)

@@ -52,16 +52,25 @@ def find_atlas(sae: "Sae") -> Atlas | None:
     return Atlas.open(path, sae) if path.is_file() else None
 
 
-def own_atlas(sae: "Sae") -> Atlas:
-    """A person's own atlas of an SAE, to write into: begun as a copy of the one it came with.
+def path_to_write(sae: "Sae") -> Path:
+    """Where what is found out about an SAE is written: into a copy of the atlas it came with.
 
     What lies beside an SAE belongs to whoever published it, and the next version replaces it.
 
     Raises:
-        AtlasError: It cannot be read or written.
+        AtlasError: The one it came with cannot be read, or no copy can be written.
     """
     own, beside = own_path(sae), atlas_path(sae)
     if beside != own:
         with Atlas.open(beside, sae) as published:
             published.copy_to(own)
-    return Atlas.create(own, sae)
+    return own
+
+
+def own_atlas(sae: "Sae") -> Atlas:
+    """A person's own atlas of an SAE, to write into; begun where there is none.
+
+    Raises:
+        AtlasError: It cannot be read or written.
+    """
+    return Atlas.create(path_to_write(sae), sae)

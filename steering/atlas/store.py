@@ -191,9 +191,12 @@ class Atlas:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             part.unlink(missing_ok=True)
-            with closing(sqlite3.connect(part)) as copy, self._lock:
-                self._db.backup(copy)
-            part.replace(path)
+            try:
+                with closing(sqlite3.connect(part)) as copy, self._lock:
+                    self._db.backup(copy)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
 
     def _data_version(self) -> int:
         """Changes whenever another connection has written."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steering.atlas.labels import COMMON, words_of
+from steering.atlas.meaning import Encode, search_meaning
 from steering.atlas.search import Found, search, search_promoted
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
@@ -36,11 +37,17 @@ class Suggestion:
 
 
 def suggest(
-    atlas: Atlas, phrase: str, *, limit: int = 5, sae: str | None = None
+    atlas: Atlas,
+    phrase: str,
+    *,
+    limit: int = 5,
+    sae: str | None = None,
+    encode: Encode | None = None,
 ) -> list[Suggestion]:
     """Interventions that may bring a phrase's subject into a text, the most promising first.
 
-    Features are found by their labels and by the tokens they promote; those known to steer come
+    Features are found by their labels, by the tokens they promote, and with an encoder by what
+    their labels mean; those known to steer come
     before the others, and those known not to come last. Each is clamped at half of the median
     residual norm, given in multiples of its maximum.
 
@@ -49,26 +56,30 @@ def suggest(
         phrase: In words.
         limit: How many.
         sae: The alias to put into the interventions, where several SAEs are loaded.
+        encode: What made the vectors that the atlas holds: see `meaning.encoder_of`.
 
     Raises:
-        AtlasError: The atlas has no statistics yet, or the phrase has no word.
+        AtlasError: The atlas has no statistics yet, or no vector where an encoder is given, or the
+            phrase has no word.
     """
     if atlas.about.median_norm is None:
         raise AtlasError(
             f"{str(atlas.path)!r} has no statistics, so no strength can be suggested. Run "
             "`steer atlas build --text FILE` first."
         )
-    ordered = sorted(_ranked(atlas, phrase), key=lambda found: _RANK[found.steerability])
+    ordered = sorted(_ranked(atlas, phrase, encode), key=lambda found: _RANK[found.steerability])
     usable = [found for found in ordered if found.max_act > 0][:limit]
     return [_suggestion(found, SHARE * atlas.about.median_norm, sae) for found in usable]
 
 
-def _ranked(atlas: Atlas, phrase: str) -> list[Found]:
-    """Features by how high they stand in searches for all the words, and for each."""
+def _ranked(atlas: Atlas, phrase: str, encode: Encode | None) -> list[Found]:
+    """Features by how high they stand in searches for all the words, for each, and by meaning."""
     words = sorted(words_of(phrase) - COMMON) or sorted(words_of(phrase))
     asked = [" ".join(words), *(words if len(words) > 1 else ())]
     lists = [search(atlas, each, _DEPTH) for each in asked]
     lists += [search_promoted(atlas, each, _DEPTH) for each in words]
+    if encode is not None:
+        lists.append(search_meaning(atlas, phrase, encode, _DEPTH))
     points: dict[int, float] = {}
     best: dict[int, Found] = {}
     for hits in lists:

@@ -20,6 +20,10 @@ DOCUMENT_CHARACTERS = 200_000
 BREAK = "---"
 SUFFIXES = (".txt", ".md", ".text", ".jsonl")
 _COLUMN = "text"
+_GIVE = (
+    "Give a text file, a folder of them, `-` for standard input, or the name of a dataset on the "
+    "hub."
+)
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,17 @@ def text_source(asked: str, *, split: str = "train", column: str = _COLUMN) -> T
 
     Args:
         asked: A file, a folder (its .txt, .md and .jsonl files in the order of their names), `-`
-            for standard input, or the name of a dataset on the hub.
+            for standard input, or the name of a dataset on the hub, with `:` and a configuration
+            behind it where it has several.
         split: Of a dataset.
         column: Of a dataset or a JSONL file.
 
     Raises:
-        AtlasError: There is no such file, or a folder without texts.
+        AtlasError: Nothing is named, there is no such file, or a folder without texts.
     """
+    if not asked.strip():
+        # As a path it would be the folder that one happens to be in.
+        raise AtlasError(f"The text {asked!r} names nothing. {_GIVE}")
     if asked == "-":
         return TextSource("standard input", _standard_input)
     path = Path(asked).expanduser()
@@ -56,10 +64,7 @@ def text_source(asked: str, *, split: str = "train", column: str = _COLUMN) -> T
     if path.is_file():
         return TextSource(asked, lambda: _in_file(path, column))
     if asked.startswith((".", "/", "~")) or path.suffix in SUFFIXES or asked.count("/") > 1:
-        raise AtlasError(
-            f"There is no file or folder {asked!r}. Give a text file, a folder of them, `-` for "
-            "standard input, or the name of a dataset on the hub."
-        )
+        raise AtlasError(f"There is no file or folder {asked!r}. {_GIVE}")
     return TextSource(asked, lambda: _in_dataset(asked, split, column))
 
 
@@ -128,13 +133,25 @@ def _json_lines(lines: Iterable[str], path: Path, column: str) -> Iterator[str]:
 
 
 def _in_dataset(name: str, split: str, column: str) -> Iterator[str]:
-    import datasets
-
     with explain_hub_failure(f"dataset {name!r}", local=False):
-        for number, row in enumerate(datasets.load_dataset(name, split=split, streaming=True)):
+        for number, row in enumerate(_rows(name, split)):
             whole = _column(row, column, f"dataset {name!r}, row {number}")
             for start in range(0, len(whole), DOCUMENT_CHARACTERS):
                 yield whole[start : start + DOCUMENT_CHARACTERS]
+
+
+def _rows(name: str, split: str) -> Iterable[Any]:
+    import datasets
+
+    repository, _, configuration = name.partition(":")
+    try:
+        return datasets.load_dataset(repository, configuration or None, split=split, streaming=True)
+    except ValueError as error:
+        said = " ".join(str(error).split()).removesuffix(".")
+        raise AtlasError(
+            f"Cannot read the dataset {name!r}: {said}. Choose a configuration as "
+            "NAME:CONFIGURATION, and a split with --split."
+        ) from error
 
 
 def _column(row: Any, column: str, where: str) -> str:

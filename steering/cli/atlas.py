@@ -25,7 +25,8 @@ Text = Annotated[
     typer.Option(
         "--text",
         help="A text file (`---` on a line ends a document), a .jsonl file, a folder of them, the "
-        "name of a dataset on the hub, or `-` for standard input.",
+        "name of a dataset on the hub (NAME:CONFIGURATION where it has several), or `-` for "
+        "standard input.",
     ),
 ]
 Tokens = Annotated[
@@ -75,14 +76,14 @@ def build(
 
 
 def _paths(session: "Session", asked: Path | None) -> dict[Path, Any]:
-    from steering.atlas.places import atlas_path
+    from steering.atlas.places import path_to_write
 
     if asked is not None and len(session.saes) > 1:
         raise AtlasError(
             "--atlas names one file, and several SAEs are given. Leave it out: each atlas goes to "
             "its place."
         )
-    return {asked or atlas_path(sae): sae for sae in session.saes.values()}
+    return {asked or path_to_write(sae): sae for sae in session.saes.values()}
 
 
 def count_of(text: str | None) -> int | None:
@@ -115,13 +116,13 @@ def score(
 ) -> None:
     """Measure which features really move what the model writes; run it again to go on."""
     with reporting():
-        from steering.cli.atlas_files import atlas_of, open_pair
+        from steering.cli.atlas_files import atlas_to_write, open_pair
 
         session, own = open_pair(model, sae, device, dtype)
         from steering.atlas import score as scoring
 
         total = 0
-        with atlas_of(atlas, own) as opened, bars() as report:
+        with atlas_to_write(atlas, own) as opened, bars() as report:
             for step in scoring.score(opened, session.model, own, restart=restart):
                 if not total:
                     say_note(f"{step.total:,} features, about {_spoken(step.seconds_left)}.")
@@ -142,12 +143,12 @@ def map_(
 ) -> None:
     """Lay the live features out on a plane, in clusters named after their labels."""
     with reporting():
-        from steering.cli.atlas_files import atlas_of, load_sae
+        from steering.cli.atlas_files import atlas_to_write, load_sae
 
         own = load_sae(sae)
         from steering.atlas.map import make_map, map_points
 
-        with atlas_of(atlas, own) as opened:
+        with atlas_to_write(atlas, own) as opened:
             count = make_map(opened, own, seed=seed)
             names = map_points(opened).names
         typer.echo(f"{count:,} features on the map.")
@@ -164,9 +165,10 @@ def embed(
     """Store what the labels mean, for `steer features search --by meaning`."""
     with reporting():
         from steering.atlas import meaning
-        from steering.cli.atlas_files import open_atlas
+        from steering.cli.atlas_files import open_to_write
 
         name = embedding or meaning.DEFAULT_MODEL
-        with open_atlas(atlas, sae) as opened:
-            count = meaning.embed_labels(opened, meaning.sentence_encoder(name), name)
+        encode = meaning.sentence_encoder(name)
+        with open_to_write(atlas, sae) as opened:
+            count = meaning.embed_labels(opened, encode, name)
         typer.echo(f"{count:,} labels embedded by {name}.")

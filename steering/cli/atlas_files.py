@@ -70,16 +70,29 @@ def open_atlas(path: Path | None, saes: Sequence[str] | None) -> "Atlas":
     return Atlas.open(atlas_path(sae), sae)
 
 
-def atlas_of(path: Path | None, sae: "Sae") -> "Atlas":
-    """The atlas of a loaded SAE, at a path or where it lies by default.
+def open_to_write(path: Path | None, saes: Sequence[str] | None) -> "Atlas":
+    """The atlas at a path, or a person's own of the SAE that the flags name.
 
     Raises:
-        AtlasError: There is none, it cannot be read, or it is another SAE's.
+        AtlasError: There is none, or it cannot be read or copied.
     """
-    from steering.atlas.places import atlas_path
     from steering.atlas.store import Atlas
 
-    return Atlas.open(path or atlas_path(sae), sae)
+    if path is not None:
+        return Atlas.open(path)
+    return atlas_to_write(None, load_sae(saes))
+
+
+def atlas_to_write(path: Path | None, sae: "Sae") -> "Atlas":
+    """The atlas of a loaded SAE, at a path or in a person's own folder.
+
+    Raises:
+        AtlasError: There is none, it cannot be read or copied, or it is another SAE's.
+    """
+    from steering.atlas.places import path_to_write
+    from steering.atlas.store import Atlas
+
+    return Atlas.open(path or path_to_write(sae), sae)
 
 
 def atlas_if_any(path: Path | None, sae: "Sae") -> "Atlas | None":

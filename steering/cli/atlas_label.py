@@ -72,6 +72,7 @@ def label(
         if (endpoint is None) != (explainer is None):
             raise AtlasError("--endpoint and --explainer go together. Give both.")
         from steering.atlas.labels import add_labels, set_label
+        from steering.atlas.map import name_clusters
 
         opened, facts = _to_label(atlas, tuple(sae or ()), truth=truth)
         with opened:
@@ -82,6 +83,7 @@ def label(
                 typer.echo(f"{name}: {add_labels(opened, given)}")
             if endpoint is not None and explainer is not None:
                 typer.echo(_explain(opened, endpoint, explainer, key, limit))
+            name_clusters(opened)
 
 
 def _explain(
@@ -109,7 +111,7 @@ def _to_label(
 
     A given file says itself whose it is, so that the SAE need not be loaded.
     """
-    from steering.atlas.places import atlas_path
+    from steering.atlas.places import path_to_write
     from steering.atlas.store import Atlas
 
     if path is not None and path.is_file() and not (saes or truth):
@@ -123,7 +125,7 @@ def _to_label(
             f"There is no {FEATURES_FILE} beside SAE {own.name!r}, so there is no ground truth. "
             "Leave --truth out."
         )
-    return Atlas.create(path or atlas_path(own), own), own.facts if truth else {}
+    return Atlas.create(path or path_to_write(own), own), own.facts if truth else {}
 
 
 def _given(

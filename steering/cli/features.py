@@ -9,12 +9,13 @@ import typer
 from steering.cli import options as flag
 from steering.cli.atlas_files import atlas_if_any, load_sae, names_of, open_atlas
 from steering.cli.feature_texts import active, contrast
-from steering.cli.report import dump_json, reporting, say
+from steering.cli.report import dump_json, reporting, say, say_note
 from steering.errors import AtlasError
 
 if TYPE_CHECKING:
     from steering.atlas.cards import Card, Example
     from steering.atlas.geometry import Ring
+    from steering.atlas.meaning import Encode
     from steering.atlas.search import Found
     from steering.atlas.store import Atlas
     from steering.sae import Sae
@@ -217,7 +218,7 @@ def suggest(
         with open_atlas(atlas, sae) as opened:
             from steering.atlas.suggest import suggest as find
 
-            found = find(opened, phrase, limit=limit)
+            found = find(opened, phrase, limit=limit, encode=_encoder(opened))
         if json:
             typer.echo(dump_json([each.to_dict() for each in found]))
             return
@@ -228,3 +229,14 @@ def suggest(
             raise AtlasError(
                 f"No feature is found for {phrase!r}. Label features first: steer atlas label."
             )
+
+
+def _encoder(atlas: "Atlas") -> "Encode | None":
+    """What labels mean helps where it is known, and its absence does not end a search."""
+    from steering.atlas.meaning import encoder_of
+
+    try:
+        return encoder_of(atlas)
+    except AtlasError as error:
+        say_note(f"What labels mean is left out. {error}")
+        return None

@@ -19,6 +19,7 @@ from steering.atlas.store import Atlas
 from steering.atlas.texts import TextSource
 from steering.atlas.windows import TOP_TENTH, pack, unpack
 from steering.demo.corpus import HELD_OUT
+from steering.demo.dictionary import MODEL_NAME
 from steering.demo.grammar import documents
 from steering.demo.recipe import Recipe
 from steering.demo.tokens import render
@@ -33,6 +34,8 @@ def write_atlas(recipe: Recipe, out: Path) -> Path:
     """Build, label and lay out the atlas beside the first SAE, whose features are measured."""
     model = LanguageModel.load(str(out / "model"), device="cpu")
     sae = Sae.load(out / "sae")
+    # The atlas keeps both names, and a clone has no folder `out`.
+    model.name, sae.name = MODEL_NAME, "sae"
     path = out / "sae" / ATLAS_FILE
     path.unlink(missing_ok=True)
     seed = recipe.seed + HELD_OUT

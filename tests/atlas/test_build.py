@@ -220,6 +220,21 @@ def test_several_saes_in_one_pass_give_what_each_gives_alone(text, tmp_path):
     assert [made.dump(each) for each in both] == alone
 
 
+def test_saes_that_want_other_rows_are_built_one_by_one(text, tmp_path):
+    from steering.errors import AtlasError
+
+    paths, bare = (
+        [tmp_path / name for name in "ab"],
+        tiny.sae("topk", metadata={"prepend_bos": False}),
+    )
+    wants = r"'tiny-jumprelu' wants rows with BOS, 'tiny-topk' wants rows without BOS.*one by one"
+    with pytest.raises(AtlasError, match=wants):
+        made.build_all(dict(zip(paths, (tiny.sae(), bare), strict=True)), text)
+    assert not any(path.exists() for path in paths)
+    both = made.build_all({paths[0]: bare, paths[1]: bare}, text)
+    assert all(each.about.tokens > 1000 for each in both)
+
+
 def test_a_build_stops_at_the_tokens_asked_for(text, tmp_path):
     whole = made.build(tmp_path / "a.sqlite", text).about.tokens
     atlas = made.build(tmp_path / "b.sqlite", text, tokens=300)
@@ -366,6 +381,50 @@ def test_a_full_disk_stops_the_build_and_the_file_stays_valid(text, tmp_path, mo
             ((i, bytes(4000)) for i in range(999)),
         )
     assert made.dump(Atlas.open(path)) == before
+
+
+def test_a_disk_that_fills_while_statistics_are_published_leaves_the_earlier_ones(
+    text, tmp_path, monkeypatch
+):
+    from steering.atlas import build
+    from steering.atlas.store import Atlas
+    from steering.errors import AtlasError
+
+    path, first = tmp_path / "a.sqlite", tmp_path / "first"
+    first.mkdir()
+    before = made.dump(made.build(path, made.text_file(first, ["the sea " * 9])))
+    publish = build.publish
+
+    def publish_where_it_is_full(atlas, *args):
+        (pages,) = atlas.one("PRAGMA page_count")
+        atlas._db.execute(f"PRAGMA max_page_count = {pages}")
+        publish(atlas, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(build, "publish", publish_where_it_is_full)
+        with pytest.raises(AtlasError, match=r"disk is full.*unchanged"):
+            made.build(path, text, save_every=0.0)
+    with Atlas.open(path) as kept:
+        assert made.dump(kept) == before
+        assert kept.one("PRAGMA integrity_check") == ("ok",)
+    taken_up = made.dump(made.build(path, text, save_every=0.0))
+    assert taken_up == made.dump(made.build(tmp_path / "b.sqlite", text))
+
+
+@pytest.mark.parametrize("method", ["write_text", "mkdir"])
+def test_a_disk_that_is_full_from_the_beginning_is_told_in_the_same_words(
+    text, tmp_path, monkeypatch, method
+):
+    from steering.errors import AtlasError
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, method, full)
+        with pytest.raises(AtlasError, match=r"a\.sqlite'.*disk is full.*unchanged"):
+            made.build(tmp_path / "a.sqlite", text)
+    assert made.build(tmp_path / "a.sqlite", text).about.tokens > 0
 
 
 @pytest.mark.parametrize("content", ["", "  \n\n", "<turn> <eos>", "\n---\n---\n"])

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import shutil
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -55,6 +57,23 @@ def built(folders, tmp_path_factory):
         done = CliRunner().invoke(app, ["atlas", *command])
         assert done.exit_code == 0, done.output
     return atlas
+
+
+@pytest.fixture
+def bundle(folders, built, tmp_path, monkeypatch):
+    """The tiny model in the place of the bundled one, its atlas beside its SAE."""
+    model, sae = folders
+    place = tmp_path / "bundle"
+    shutil.copytree(model, place / "model")
+    shutil.copytree(sae, place / "sae")
+    shutil.copy(built, place / "sae" / "atlas.sqlite")
+    for module in ("bundle", "session", "atlas.places"):
+        monkeypatch.setattr(f"steering.{module}.BUNDLE", place)
+    return place
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def failed(done, *words):
@@ -146,6 +165,72 @@ def test_labels_are_taken_in_and_counted(built, steer, tmp_path):
     failed(steer("atlas", "label", "--atlas", built), "nothing to label")
     failed(steer("atlas", "label", "5", "--atlas", built), "nothing to label")
     failed(steer("atlas", "label", "64", "x", "--atlas", built), "features 0 to 63")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("build", "--tokens", "100", "--text"),
+        ("score", "--restart"),
+        ("label", "3", "my own words"),
+        ("label", "--evidence"),
+        ("map",),
+        ("embed", "--embedding", "stand-in"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_written_about_the_bundled_sae_goes_into_a_persons_own_copy(
+    bundle, steer, tmp_path, monkeypatch, command
+):
+    from steering.atlas.store import Atlas
+
+    monkeypatch.setattr(
+        "steering.atlas.meaning.sentence_encoder", lambda _: lambda texts: np.eye(len(texts), 3)
+    )
+    steer("features", "show", "3")
+    shipped, published = contents(bundle), Atlas.open(bundle / "sae" / "atlas.sqlite")
+    text = [made.text_file(tmp_path)] if command[-1] == "--text" else []
+    done = steer("atlas", *command, *text)
+    assert done.exit_code == 0, done.output
+    assert contents(bundle) == shipped
+    (own,) = (tmp_path / "own").glob("*.sqlite")
+    with Atlas.open(own) as written:
+        kept, theirs = (
+            set(each.rows("SELECT feature, text FROM labels")) for each in (written, published)
+        )
+    assert kept >= theirs > set()
+    # Readers find what was written.
+    assert "yet another" not in steer("features", "show", "3").stdout
+    assert steer("atlas", "label", "3", "yet another", "--atlas", own).exit_code == 0
+    assert "yet another" in steer("features", "show", "3").stdout
+
+
+def test_the_atlas_in_the_repository_is_not_written(steer, tmp_path):
+    from steering.atlas.places import ATLAS_FILE
+    from steering.bundle import BUNDLE
+
+    before = (BUNDLE / "sae" / ATLAS_FILE).read_bytes()
+    assert steer("atlas", "label", "3", "my own words").exit_code == 0
+    assert "my own words" in steer("features", "show", "3").stdout
+    assert (BUNDLE / "sae" / ATLAS_FILE).read_bytes() == before
+    assert len(list((tmp_path / "own").glob("*.sqlite"))) == 1
+
+
+def test_labels_that_are_taken_in_name_the_clusters_anew(built, folders, steer, tmp_path):
+    from steering.atlas.map import map_points
+    from steering.atlas.store import Atlas
+
+    _, sae = folders
+    atlas = tmp_path / "mapped.sqlite"
+    shutil.copy(built, atlas)
+    assert steer("atlas", "map", "--sae", sae, "--atlas", atlas).exit_code == 0
+    feature = map_points(Atlas.open(atlas)).features.tolist()[0]
+    for number, words in enumerate(("lighthouses", "windmills")):
+        source = tmp_path / f"labels-{number}.jsonl"
+        line = {"feature": feature, "label": words, "source": words, "score": number}
+        source.write_text(json.dumps(line))
+        assert steer("atlas", "label", "--from", source, "--atlas", atlas).exit_code == 0
+        assert words in " ".join(map_points(Atlas.open(atlas)).names.values())
 
 
 def test_search_by_tokens_and_nothing_found(built, steer):

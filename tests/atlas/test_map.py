@@ -78,6 +78,38 @@ def test_names_are_words_of_a_cluster_that_others_lack():
     assert 2 not in names
 
 
+def test_no_two_clusters_have_the_same_words_and_none_says_what_kind_of_label_it_has():
+    from steering.atlas.map import cluster_names
+
+    said = ["the tone of fog (F1 0.02) → golden gate (+4.7 nats)", "pushes towards a golden gate"]
+    names = cluster_names(
+        {0: said, 1: said, 2: said, 3: said, 4: [*said, "talk about whales; whales"]}
+    )
+    words = [frozenset(name.split(", ")) for name in names.values()]
+    assert len(words) == len(set(words)) == 5
+    assert set().union(*words) == {"fog", "golden", "gate", "whales"}
+    assert names[4].split(", ")[0] == "whales"
+
+
+def test_a_cluster_whose_every_word_is_another_ones_has_no_name():
+    from steering.atlas.map import cluster_names
+
+    names = cluster_names({0: ["a lighthouse", "fog"], 1: ["a lighthouse"], 2: ["lighthouse"]})
+    assert sorted(names.values()) == ["fog, lighthouse", "lighthouse"]
+
+
+def test_what_every_cluster_says_alike_is_no_clusters_name():
+    from steering.atlas.map import cluster_names
+
+    own = (("whale", "seal", "orca"), ("waltz", "fugue", "opera"), ("pasta", "sushi", "pesto"))
+    texts = {
+        cluster: [f"talk about {word}" for word in words] * 2 + ["Golden Gate"] * 9
+        for cluster, words in enumerate(own)
+    }
+    names = cluster_names(texts)
+    assert [set(names[each].split(", ")) for each in texts] == [set(words) for words in own]
+
+
 def test_the_map_is_stored_with_live_features_alone(tmp_path):
     from steering.atlas.cards import show
     from steering.atlas.labels import set_label

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
+from tests.atlas import made
 
 AXES = {"bridge": 0, "viaduct": 0, "fog": 1, "mist": 1, "praise": 2, "flattery": 2}
 
@@ -66,3 +67,62 @@ def test_without_vectors_or_without_the_extra_it_says_what_to_do(atlas, monkeypa
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(AtlasError, match=r"steering-playground\[embed\]"):
         sentence_encoder()
+
+
+@pytest.fixture
+def busy(tmp_path):
+    """A built atlas, and its features that fire most."""
+    atlas = made.build(tmp_path / "busy.sqlite", made.text_file(tmp_path))
+    return atlas, [f for (f,) in atlas.rows("SELECT feature FROM stats ORDER BY fired DESC")]
+
+
+def test_a_phrase_suggests_features_whose_labels_only_mean_it(busy):
+    from steering.atlas.labels import set_label
+    from steering.atlas.meaning import embed_labels
+    from steering.atlas.suggest import suggest
+
+    atlas, (named, meant, *_) = busy
+    set_label(atlas, named, "writes viaduct")
+    set_label(atlas, meant, "mist")
+    embed_labels(atlas, encode, "fake")
+    phrase = "viaduct in the haze fog"
+
+    def found(encoder):
+        return [each.found for each in suggest(atlas, phrase, limit=50, encode=encoder)]
+
+    assert meant not in [each.feature for each in found(None)]
+    by_meaning = {each.feature: each for each in found(encode)}
+    assert "cosine" in by_meaning[meant].why
+    assert found(encode)[0].feature == named
+
+
+def test_the_encoder_is_the_one_that_made_the_vectors_and_none_without_them(busy, monkeypatch):
+    from typer.testing import CliRunner
+
+    from steering.atlas import meaning
+    from steering.atlas.labels import set_label
+    from steering.cli import app
+    from steering.errors import AtlasError
+
+    atlas, (feature, *_) = busy
+    asked = []
+    monkeypatch.setattr(meaning, "find_spec", lambda _: True)
+    monkeypatch.setattr(meaning, "sentence_encoder", lambda name: asked.append(name) or encode)
+    assert meaning.encoder_of(atlas) is None
+    set_label(atlas, feature, "mist")
+    meaning.embed_labels(atlas, encode, "fake")
+
+    def suggested():
+        command = ["features", "suggest", "praise or haze", "--atlas", str(atlas.path)]
+        return CliRunner().invoke(app, command)
+
+    assert f"-f {feature}=" in suggested().stdout
+    assert asked == ["fake"]
+
+    def unreachable(_):
+        raise AtlasError("Cannot load the embedding model 'fake'.")
+
+    monkeypatch.setattr(meaning, "sentence_encoder", unreachable)
+    done = suggested()
+    assert "What labels mean is left out. Cannot load" in done.stderr
+    assert "No feature is found" in done.stderr

@@ -41,16 +41,23 @@ def test_standard_input_is_read(monkeypatch):
 def test_a_dataset_of_the_hub_is_streamed(monkeypatch):
     import datasets
 
+    from steering.errors import AtlasError
+
     asked = []
 
-    def load_dataset(name, *, split, streaming):
-        asked.append((name, split, streaming))
+    def load_dataset(name, configuration, *, split, streaming):
+        if configuration == "none":
+            raise ValueError("BuilderConfig 'none' not found. Available: ['a', 'b']\n")
+        asked.append((name, configuration, split, streaming))
         return iter([{"body": "one"}, {"body": "x" * 250_000}])
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     found = read("someone/texts", split="test", column="body")
     assert [len(text) for text in found] == [3, 200_000, 50_000]
-    assert asked == [("someone/texts", "test", True)]
+    read("someone/texts:b-1", column="body")
+    assert asked == [("someone/texts", None, "test", True), ("someone/texts", "b-1", "train", True)]
+    with pytest.raises(AtlasError, match=r"texts:none'.*Available: \['a', 'b'\].*NAME:CONFIG"):
+        read("someone/texts:none", column="body")
 
 
 def test_an_endless_line_is_cut_and_never_held_whole(tmp_path):
@@ -87,6 +94,16 @@ def test_text_that_is_not_there_is_refused(tmp_path):
             read(asked)
     with pytest.raises(AtlasError, match=r"holds no text"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("asked", ["", " "])
+def test_a_text_without_a_name_is_not_the_folder_one_is_in(asked, tmp_path, monkeypatch):
+    from steering.errors import AtlasError
+
+    (tmp_path / "a.txt").write_text("private")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AtlasError, match=rf"text '{asked}' names nothing. Give a text file"):
+        read(asked)
 
 
 def test_long_documents_are_split_into_rows_that_each_begin_with_bos():
