@@ -219,16 +219,53 @@ def test_a_card_shows_what_the_atlas_knows(built):
 
 
 def test_a_card_walks_to_the_nearest_directions(page):
-    from ui.explore.card import AT_FIRST, card_of
+    from ui.explore.around import AT_FIRST
+    from ui.explore.card import card_of
 
     view = card_of(page, "sae", 3)
-    shown = [each for ring in view["rings"] for each in ring["neighbours"]]
+    near = view["near"]
+    shown = [each for ring in near["rings"] for each in ring["neighbours"]]
     found = page.session.neighbours(3)
     inside = [each for each in found if 1 - each.cosine <= 1]
     assert [each["feature"] for each in shown] == [each.feature for each in inside]
-    sighted = [each for each in shown if 1 - each["cosine"] <= view["radius"] + 1e-9]
+    sighted = [each for each in shown if 1 - each["cosine"] <= near["radius"] + 1e-9]
     assert len(sighted) >= min(AT_FIRST, len(shown))
     assert not view["known"]
+    assert view["together"]["partners"] == []
+
+
+def test_a_card_shows_what_fires_together_though_it_points_elsewhere(built):
+    from steering.atlas.labels import set_label
+    from steering.atlas.together import together
+    from ui.explore.card import card_of
+
+    feature, atlas = busiest(built), atlas_of(built)
+    found = together(atlas, built.session.saes["sae"], feature)
+    set_label(atlas, found[0].feature, HOSTILE)
+    shown = card_of(built, "sae", feature)["together"]
+    assert [each["feature"] for each in shown["partners"]] == [each.feature for each in found] != []
+    first = shown["partners"][0]
+    assert (first["label"], first["cosine"]) == (HOSTILE, round(found[0].cosine, 3))
+    assert first["share"] == f"{100 * found[0].share:.2g} %"
+    assert [each["apart"] for each in shown["partners"]] == [each.apart for each in found]
+    apart = sum(each.apart for each in found)
+    assert 0 < apart < len(found)
+    assert shown["note"].startswith(f"{apart} of {len(found)} point elsewhere")
+
+
+def test_neighbours_say_how_much_they_fire_together(built):
+    from steering.atlas.together import together
+    from ui.explore.card import card_of
+
+    feature = busiest(built)
+    partners = together(atlas_of(built), built.session.saes["sae"], feature)
+    closeness = {each.feature: f"{each.closeness:.2f}" for each in partners}
+    near = card_of(built, "sae", feature)["near"]
+    shown = {each["feature"]: each["together"] for r in near["rings"] for each in r["neighbours"]}
+    assert near["most_together"] == len(partners)
+    assert shown == {each: closeness.get(each) for each in shown}
+    assert None in shown.values()
+    assert any(shown.values())
 
 
 def test_a_card_of_no_feature_is_refused(page):
