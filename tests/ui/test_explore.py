@@ -225,13 +225,27 @@ def test_a_card_walks_to_the_nearest_directions(page):
     view = card_of(page, "sae", 3)
     near = view["near"]
     shown = [each for ring in near["rings"] for each in ring["neighbours"]]
-    found = page.session.neighbours(3)
+    found = page.session.neighbours(3, count=tiny.D_SAE)
+    assert near["beyond"] is None
     inside = [each for each in found if 1 - each.cosine <= 1]
     assert [each["feature"] for each in shown] == [each.feature for each in inside]
     sighted = [each for each in shown if 1 - each["cosine"] <= near["radius"] + 1e-9]
     assert len(sighted) >= min(AT_FIRST, len(shown))
     assert not view["known"]
     assert view["together"]["partners"] == []
+
+
+def test_a_card_says_how_far_the_bound_lets_it_see(page, monkeypatch):
+    from ui.explore import around
+    from ui.explore.card import card_of
+
+    monkeypatch.setattr(around, "NEIGHBOURS", 5)
+    near = card_of(page, "sae", 3)["near"]
+    found = page.session.neighbours(3, count=6)
+    shown = [each["feature"] for ring in near["rings"] for each in ring["neighbours"]]
+    assert shown == [each.feature for each in found[:5]]
+    assert near["beyond"] == pytest.approx(1 - found[5].cosine, abs=1e-3)
+    assert near["features"] == str(tiny.D_SAE)
 
 
 def test_a_card_shows_what_fires_together_though_it_points_elsewhere(built):

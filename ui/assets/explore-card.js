@@ -49,11 +49,12 @@ function drawNeighbours() {
   const slider = el("input", { type: "range", min: 0.1, max: 1, step: 0.05, value: radius, "aria-label": "Radius, as cosine distance" });
   const redraw = () => {
     radius = Number(slider.value);
-    far.textContent = `within ${radius.toFixed(2)}`;
     slider.setAttribute("aria-valuetext", `cosine distance ${radius.toFixed(2)}`);
-    const { rings, most_together: most } = card.near;
+    const { rings, beyond, features, most_together: most } = card.near;
     const inside = rings.map((ring) => ({ ...ring, neighbours: ring.neighbours.filter((each) => 1 - each.cosine <= radius + 1e-9) })).filter((ring) => ring.neighbours.length);
     const all = rings.flatMap((ring) => ring.neighbours), shown = inside.flatMap((ring) => ring.neighbours);
+    const cut = beyond !== null && beyond <= radius + 1e-9;
+    far.textContent = `within ${radius.toFixed(2)}: ${cut ? `more than ${all.length} of ${features} features; the nearest ${all.length} are shown` : `${shown.length} of ${features} features`}`;
     const alone = shown.filter((each) => !each.together).length;
     said.textContent = most && alone ? `${alone} of these ${shown.length} are not among the ${most} features that it fires together with most: they point its way and fire on other tokens.` : "";
     fill(lists, ...(inside.length ? inside.map((ring) => el("div", { class: "ring" }, el("h5", { class: "about" }, `distance ${ring.inner} to ${ring.outer}`), el("ul", {}, ...ring.neighbours.map(near))))

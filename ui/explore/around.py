@@ -12,7 +12,8 @@ from ui.feature_lines import feature_lines, percent
 if TYPE_CHECKING:
     from steering.session import Session
 
-NEIGHBOURS = 50
+NEIGHBOURS = 200
+"""Of one card, at most; it says when a radius holds more."""
 WALK = (*RADII, 1.0)
 """Where rings end, as cosine distances; 1 is a right angle, and no neighbour is farther."""
 STEP = 0.05
@@ -35,8 +36,12 @@ def around(
 def _near(
     session: "Session", alias: str, feature: int, partners: dict[int, Together]
 ) -> dict[str, Any]:
-    """The neighbours by ring, each with how much it fires together with the feature."""
-    found = session.neighbours(feature, alias, NEIGHBOURS)
+    """The neighbours by ring, each with how much it fires together with the feature.
+
+    `beyond` is the distance of the nearest one that is left out, None where none is.
+    """
+    nearest = session.neighbours(feature, alias, NEIGHBOURS + 1)
+    found, left_out = nearest[:NEIGHBOURS], nearest[NEIGHBOURS:]
     named = _named(session, alias, [each.feature for each in found])
     walked = [
         {
@@ -57,7 +62,13 @@ def _near(
     reach = near[min(AT_FIRST, len(near)) - 1] if near else WALK[-1]
     # Rounded up to a step of the slider, so that the last of them is inside.
     radius = min(math.ceil(reach / STEP) * STEP, WALK[-1])
-    return {"rings": walked, "radius": radius, "most_together": len(partners)}
+    return {
+        "rings": walked,
+        "radius": radius,
+        "beyond": round(1 - left_out[0].cosine, 3) if left_out else None,
+        "features": f"{session.saes[alias].d_sae:,}",
+        "most_together": len(partners),
+    }
 
 
 def _together(session: "Session", alias: str, partners: tuple[Together, ...]) -> dict[str, Any]:
