@@ -208,6 +208,10 @@ def test_a_card_shows_what_the_atlas_knows(built):
     known, view = show(atlas, feature), card_of(built, "sae", feature)
     assert view["known"]
     assert dict(view["facts"])["max act"] == f"{known.max_act:.4g}"
+    facts = dict(view["facts"])
+    assert facts["decoder norm"] == f"{known.decoder_norm:.4g}"
+    shown = facts["median / 90 % / 99 % where it fires"].split(" / ")
+    assert shown == [f"{known.quantiles[share]:.3g}" for share in (0.5, 0.9, 0.99)]
     best = examples(atlas, feature)
     assert [each["at"] for each in view["examples"]] == [each.at for each in best]
     top = view["examples"][0]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CardView = dict[str, Any]
 EMPTY: CardView = {"feature": None}
 BARS = 40
+QUANTILES = (0.5, 0.9, 0.99)
 LONGEST_LABEL = 500
 MOST_SAMPLES = 3
 """Of each tenth."""
@@ -108,15 +109,19 @@ def _two(score: float | None) -> str | None:
 
 def _facts(card: Card, tokens: int) -> list[list[str]]:
     """Names and figures, in the order in which they are read."""
+    norm = [] if card.decoder_norm is None else [["decoder norm", f"{card.decoder_norm:.4g}"]]
     if not card.fired:
-        return [["fires on", f"none of {tokens:,} tokens"]]
+        return [["fires on", f"none of {tokens:,} tokens"], *norm]
     found = [
         ["fires on", f"{percent(card.density)} of {tokens:,} tokens"],
         ["max act", f"{card.max_act:.4g}"],
         ["mean where it fires", f"{card.mean_act:.4g}"],
     ]
-    if 0.5 in card.quantiles:
-        found.append(["median where it fires", f"{card.quantiles[0.5]:.4g}"])
+    quantiles = [card.quantiles[share] for share in QUANTILES if share in card.quantiles]
+    if len(quantiles) == len(QUANTILES):
+        shown = " / ".join(f"{quantile:.3g}" for quantile in quantiles)
+        found.append(["median / 90 % / 99 % where it fires", shown])
+    found += norm
     if card.cluster:
         found.append(["cluster", card.cluster])
     return found
