@@ -60,7 +60,8 @@ def test_a_row_has_what_helps_to_choose(built):
     assert (row["sae"], row["feature"], row["name"]) == ("sae", feature, f"#{feature}")
     assert (row["label"], row["score"], row["source"]) == (HOSTILE, "0.75", "elsewhere")
     assert row["density"] == f"{100 * show(atlas, feature).density:.2g} %"
-    assert (row["badge"], row["output_score"]) == ("strong", "0.5")
+    assert (row["badge"]["text"], row["badge"]["tone"]) == ("top 100 %", "strong")
+    assert row["badge"]["title"].startswith("output score 0.5: adding it moves the text strongly")
     assert max(row["spark"]) == 100
     assert row["why"] == ""
 
@@ -182,6 +183,31 @@ def test_without_an_atlas_labels_and_texts_still_find_features(page, monkeypatch
     for way in ("meaning", "token", "phrase"):
         with pytest.raises(AtlasError, match="steer atlas build"):
             find(page, "bridge", way)
+
+
+@pytest.mark.parametrize(
+    ("score", "text", "tone"),
+    [
+        (1.0, "top 20 %", "strong"),
+        (0.3, "bottom 40 %", "some"),
+        (0.001, "weak, bottom 20 %", "weak"),
+    ],
+)
+def test_a_badge_says_where_a_score_stands_also_where_nearly_all_are_strong(
+    tmp_path, score, text, tone
+):
+    from steering.atlas.steerability import standing, steerability
+    from steering.atlas.store import Atlas
+    from ui.feature_lines import steers
+
+    with Atlas.create(tmp_path / "a.sqlite", tiny.sae()) as atlas:
+        with atlas.writing() as db:
+            db.many("INSERT INTO scores VALUES (?, ?)", enumerate([0.001, 0.3, 0.5, 0.7, 1.0]))
+        badge = steers(score, steerability(score), standing(atlas, score))
+        assert badge is not None
+        assert (badge["text"], badge["tone"]) == (text, tone)
+        assert badge["title"].startswith(f"output score {score:g}: ")
+    assert steers(None, None, None) is None
 
 
 def test_bars_lose_no_count_and_stand_side_by_side():

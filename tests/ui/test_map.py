@@ -123,7 +123,7 @@ def test_a_line_says_what_the_atlas_knows(page):
     assert line["max"] == f"max act {max_act:.4g}"
     with atlas.writing() as db:
         db.run("INSERT INTO scores VALUES (3, 0.5)")
-    assert feature_lines(page.session, "sae", [3])[0]["badge"] == "strong"
+    assert feature_lines(page.session, "sae", [3])[0]["badge"]["tone"] == "strong"
 
 
 def test_a_damaged_atlas_is_in_no_list_s_way(page, monkeypatch):

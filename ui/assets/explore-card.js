@@ -10,7 +10,7 @@ const folded = (title, ...children) => el("details", {}, el("summary", {}, title
 const goTry = () => { const field = document.querySelector("#explore-try input"); field?.scrollIntoView({ block: "center" }); field?.focus({ preventScroll: true }); };
 const drawHead = () => el("header", {},
   el("h3", { tabindex: -1 }, card.label, " ", el("span", { class: "about" }, card.name)),
-  card.badge ? el("span", { class: `steers ${card.badge}`, title: `output score ${card.output_score}` }, `steers: ${card.badge}`) : null,
+  card.badge ? steersBadge(card.badge, "steers: ") : null,
   card.neuronpedia ? el("a", { href: card.neuronpedia, target: "_blank", rel: "noopener noreferrer" }, "Neuronpedia ↗") : null,
   el("button", { type: "button", class: "quiet strong", on: { click: goTry } }, "Try it ↓"),
   el("button", { type: "button", class: "quiet strong add", on: { click: () => trigger("pick_feature", { sae: card.sae, feature: card.feature }) } }, "Add to rack"));

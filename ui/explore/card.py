@@ -17,7 +17,7 @@ from steering.atlas.store import Atlas
 from steering.errors import AtlasError
 from ui.explore.around import around
 from ui.explore.table import bars
-from ui.feature_lines import feature_name, percent
+from ui.feature_lines import feature_name, percent, steers
 from ui.host import Host
 from ui.rack import label_of
 
@@ -90,8 +90,7 @@ def _known(atlas: Atlas, feature: int) -> dict[str, Any]:
             for each in card.labels
         ],
         "facts": _facts(card, atlas.about.tokens),
-        "badge": card.steerability,
-        "output_score": None if card.output_score is None else f"{card.output_score:.2g}",
+        "badge": steers(card.output_score, card.steerability, card.standing),
         "histogram": [
             {"height": top, "from": f"{low:.3g}", "to": f"{high:.3g}", "count": f"{count:,}"}
             for top, low, high, count in bars(seen, BARS)
