@@ -82,7 +82,7 @@ def _density(share: float) -> str | None:
 
 def percent(share: float) -> str:
     """A share that may be tiny."""
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def feature_name(session: "Session", alias: str | None, feature: int) -> str:

@@ -175,10 +175,10 @@ def _inspect_tab() -> dict[str, Any]:
     )
     with gr.Row():
         parts["inspect"] = gr.Button(
-            "Inspect", variant="primary", elem_id="inspect-button", min_width=140, scale=3
+            "Inspect", variant="primary", elem_id="inspect-button", min_width=160, scale=3
         )
         parts["show_on_map"] = gr.Button(
-            "Show on map", elem_id="show-on-map", min_width=140, scale=1
+            "Show on map", elem_id="show-on-map", min_width=160, scale=1
         )
     parts["heatmap"] = heatmap_component()
     parts["strongest"] = features_component(elem_id="strongest")

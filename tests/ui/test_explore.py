@@ -290,7 +290,7 @@ def test_a_card_shows_what_fires_together_though_it_points_elsewhere(built):
     assert [each["feature"] for each in shown["partners"]] == [each.feature for each in found] != []
     first = shown["partners"][0]
     assert (first["label"], first["cosine"]) == (HOSTILE, round(found[0].cosine, 3))
-    assert first["share"] == f"{100 * found[0].share:.2g} %"
+    assert first["share"] == f"{100 * found[0].share:.0f} %"
     assert [each["apart"] for each in shown["partners"]] == [each.apart for each in found]
     apart = sum(each.apart for each in found)
     assert 0 < apart < len(found)

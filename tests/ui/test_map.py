@@ -143,6 +143,15 @@ def test_a_line_says_what_the_atlas_knows(page):
     assert feature_lines(page.session, "sae", [3])[0]["badge"]["tone"] == "strong"
 
 
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.000123, "0.012 %"), (0.0456, "4.6 %"), (0.51, "51 %"), (1.0, "100 %")]
+)
+def test_a_share_is_written_in_plain_digits(share, shown):
+    from ui.feature_lines import percent
+
+    assert percent(share) == shown
+
+
 def test_a_damaged_atlas_is_in_no_list_s_way(page, monkeypatch):
     from steering.errors import AtlasError
     from ui.feature_lines import feature_lines

@@ -41,7 +41,7 @@ const walk = (each, about) => el("li", {},
   el("button", { type: "button", class: "walk", "data-feature": each.feature, on: { click: () => trigger("open_feature", { sae: card.sae, feature: each.feature }) } }, each.label, " ", el("span", { class: "about" }, each.name)),
   el("span", { class: "about" }, about));
 const near = (each) => walk(each, `cosine ${each.cosine.toFixed(2)}${each.together ? ` · fires together ${each.together}` : ""}`);
-const beside = (each) => walk(each, `beside ${each.share} of its firings · cosine ${each.cosine.toFixed(2)}${each.apart ? ", elsewhere" : ""}`);
+const beside = (each) => walk(each, `beside ${each.share} of its firings · cosine ${each.cosine.toFixed(2)}${each.apart ? ": points elsewhere" : ""}`);
 
 function drawNeighbours() {
   const lists = el("div", {}), said = el("p", { class: "about" });
@@ -56,7 +56,7 @@ function drawNeighbours() {
     const cut = beyond !== null && beyond <= radius + 1e-9;
     far.textContent = `within ${radius.toFixed(2)}: ${cut ? `more than ${all.length} of ${features} features; the nearest ${all.length} are shown` : `${shown.length} of ${features} features`}`;
     const alone = shown.filter((each) => !each.together).length;
-    said.textContent = most && alone ? `${alone} of these ${shown.length} are not among the ${most} features that it fires together with most: they point its way and fire on other tokens.` : "";
+    said.textContent = most && alone ? `${alone === shown.length ? "None of these is" : `${alone} of these ${shown.length} are not`} among the ${most} features that it fires together with most: they point its way and fire mostly on other tokens.` : "";
     fill(lists, ...(inside.length ? inside.map((ring) => el("div", { class: "ring" }, el("h5", { class: "about" }, `distance ${ring.inner} to ${ring.outer}`), el("ul", {}, ...ring.neighbours.map(near))))
       : [el("p", { class: "empty" }, all.length ? `None so near; the nearest is at ${(1 - all[0].cosine).toFixed(2)}.` : "It points the same way as no other feature.")]));
   };
