@@ -45,6 +45,7 @@ class Layout:
     panes: gr.HTML
     text: gr.Textbox
     inspect: gr.Button
+    show_on_map: gr.Button
     heatmap: gr.HTML
     strongest: gr.HTML
     explore: Explore
@@ -172,7 +173,13 @@ def _inspect_tab() -> dict[str, Any]:
         elem_id="inspect-text",
         interactive=True,
     )
-    parts["inspect"] = gr.Button("Inspect", variant="primary", elem_id="inspect-button")
+    with gr.Row():
+        parts["inspect"] = gr.Button(
+            "Inspect", variant="primary", elem_id="inspect-button", min_width=160, scale=3
+        )
+        parts["show_on_map"] = gr.Button(
+            "Show on map", elem_id="show-on-map", min_width=160, scale=1
+        )
     parts["heatmap"] = heatmap_component()
     parts["strongest"] = features_component(elem_id="strongest")
     return parts

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from steering.errors import AtlasError, SteeringError
+from steering.errors import AliasError, AtlasError, SteeringError
 from ui.component import component
 from ui.feature_lines import feature_lines
 from ui.host import Host
@@ -147,6 +147,19 @@ def make_it(host: Host, alias: str) -> None:
 
     host.require_trusted()
     make_map(_atlas(host.session, alias), host.session.saes[alias])
+
+
+def lit_map(session: "Session", alias: str | None, text: str) -> dict[str, Any]:
+    """The map of an SAE, the first one's where none is asked for, lit up by a text.
+
+    Raises:
+        AliasError: No SAE is loaded.
+        PromptError: No token of the text counts, or it is too long.
+    """
+    found = which_map(session, alias)
+    if found["sae"] is None:
+        raise AliasError("No SAE is loaded, so there is no map. Load one with --sae.")
+    return {**found, "lit": lit_by(session, found["sae"], text)}
 
 
 def lit_by(session: "Session", alias: str, text: str) -> dict[str, Any]:

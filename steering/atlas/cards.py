@@ -2,27 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from steering.atlas import bins
 from steering.atlas.labels import Label, labels, shown_labels
+from steering.atlas.steerability import Standing, Steerability, standing, steerability
 from steering.atlas.store import Atlas
 from steering.atlas.vocabulary import pieces
 from steering.atlas.windows import BEFORE, NOTHING, TOP_TENTH, Window, unpack
-
-Steerability = Literal["strong", "some", "weak"]
-
-STRONG, SOME = 0.1, 0.01
-"""Output scores from which a feature counts as strong, or as steerable at all."""
-
-
-def steerability(output_score: float | None) -> Steerability | None:
-    """The badge for an output score; None where it was not measured."""
-    if output_score is None:
-        return None
-    return "strong" if output_score >= STRONG else "some" if output_score >= SOME else "weak"
 
 
 @dataclass(frozen=True)
@@ -90,6 +79,8 @@ class Card:
     partners: tuple[Partner, ...]
     output_score: float | None
     steerability: Steerability | None
+    standing: Standing | None
+    """Of its output score."""
     cluster: str | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,7 +102,7 @@ def show(atlas: Atlas, feature: int) -> Card:
         (feature,),
     )
     fired, density, max_act, mean_act, norm, cuts = stats or (0, 0.0, 0.0, 0.0, None, b"")
-    score = atlas.one("SELECT output_score FROM scores WHERE feature = ?", (feature,))
+    (score,) = atlas.one("SELECT output_score FROM scores WHERE feature = ?", (feature,)) or (None,)
     cluster = atlas.one(
         "SELECT name FROM places JOIN clusters USING (cluster) WHERE feature = ?", (feature,)
     )
@@ -129,8 +120,9 @@ def show(atlas: Atlas, feature: int) -> Card:
         promoted=promoted,
         demoted=demoted,
         partners=partners(atlas, feature),
-        output_score=score[0] if score else None,
-        steerability=steerability(score[0] if score else None),
+        output_score=score,
+        steerability=steerability(score),
+        standing=standing(atlas, score),
         cluster=cluster[0] if cluster else None,
     )
 

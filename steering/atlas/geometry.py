@@ -38,9 +38,13 @@ class Ring:
     neighbours: tuple[Neighbour, ...]
 
 
-def unit_rows(sae: Sae) -> Float[Tensor, "feature d_in"]:
-    """Every decoder direction at unit length; a row of length 0 stays so and is near to none."""
-    rows = sae.inner.W_dec.detach().float()
+def unit_rows(sae: Sae, features: Sequence[int] | None = None) -> Float[Tensor, "feature d_in"]:
+    """Decoder directions at unit length, all of them or those of some features.
+
+    A row of length 0 stays so and is near to none.
+    """
+    rows = sae.inner.W_dec.detach()
+    rows = (rows if features is None else rows[list(features)]).float()
     return rows / rows.norm(dim=-1, keepdim=True).clamp(min=1e-30)
 
 

@@ -38,6 +38,7 @@ def _unknown(feature: int) -> Found:
         max_act=0.0,
         output_score=None,
         steerability=None,
+        standing=None,
         why="",
     )
 

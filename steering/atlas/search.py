@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from steering.atlas.cards import Steerability, steerability
 from steering.atlas.labels import Kind, shown_labels, words_of
+from steering.atlas.steerability import Standing, Steerability, standing, steerability
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
 
@@ -32,6 +32,8 @@ class Found:
     max_act: float
     output_score: float | None
     steerability: Steerability | None
+    standing: Standing | None
+    """Of its output score among all."""
     why: str
     """What of the request it was found by."""
 
@@ -185,6 +187,7 @@ def described(atlas: Atlas, why: dict[int, str]) -> list[Found]:
                 max_act=max_act,
                 output_score=output,
                 steerability=steerability(output),
+                standing=standing(atlas, output),
                 why=reason,
             )
         )

@@ -7,12 +7,13 @@ different texts; where both hold, one concept was probably split in two.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from steering.atlas.cards import partners
+from steering.atlas.geometry import RADII, unit_rows
 from steering.atlas.store import Atlas
+from steering.sae import Sae
+
+APART = 1 - RADII[-1]
+"""A cosine below it lies outside every ring of neighbours."""
 
 
 @dataclass(frozen=True)
@@ -20,34 +21,48 @@ class Together:
     """A feature that fires beside another."""
 
     feature: int
+    share: float
+    """Of the first one's firings, on which this one was seen to fire too: at least so many, since
+    only the strongest features of a token pair up."""
     closeness: float
     """Cosine of the two firing patterns over the tokens of the text."""
     cosine: float
     """Of the two decoder directions."""
     label: str | None
 
+    @property
+    def apart(self) -> bool:
+        """Whether the two directions are no neighbours, though they fire together."""
+        return self.cosine < APART
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return asdict(self)
 
 
-@torch.no_grad()
-def together(
-    atlas: Atlas, rows: Float[Tensor, "feature d_in"], feature: int
-) -> tuple[Together, ...]:
+def together(atlas: Atlas, sae: Sae, feature: int) -> tuple[Together, ...]:
     """The features that fire with one most, the closest first, with the cosine of directions.
 
     Args:
         atlas: Of the SAE.
-        rows: Its unit decoder rows (`geometry.unit_rows`).
+        sae: Whose decoder has the directions.
         feature: Whose partners.
 
     Raises:
         FeatureError: The SAE has no such feature.
     """
     found = partners(atlas, feature)
-    cosines = (rows[[each.feature for each in found]] @ rows[feature]).tolist()
+    if not found:
+        return ()
+    (fired,) = atlas.one("SELECT fired FROM stats WHERE feature = ?", (feature,)) or (0,)
+    own, *others = unit_rows(sae, [feature, *(each.feature for each in found)])
     return tuple(
-        Together(each.feature, each.closeness, cosine, each.label)
-        for each, cosine in zip(found, cosines, strict=True)
+        Together(
+            feature=each.feature,
+            share=each.both / fired,
+            closeness=each.closeness,
+            cosine=float(row @ own),
+            label=each.label,
+        )
+        for each, row in zip(found, others, strict=True)
     )

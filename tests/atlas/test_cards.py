@@ -33,7 +33,7 @@ def test_a_card_has_what_was_measured(atlas):
     assert gains == sorted(gains, reverse=True)
     assert card.demoted[0].gain == min(each.gain for each in card.demoted) < gains[-1]
     assert {each.text.strip() for each in card.promoted} <= set(tiny.tokenizer().get_vocab())
-    assert (card.label, card.output_score, card.steerability, card.cluster) == (None,) * 4
+    assert (card.label, card.output_score, card.standing, card.cluster) == (None,) * 4
     assert json.loads(json.dumps(card.to_dict()))["quantiles"]["0.5"] == card.quantiles[0.5]
 
 
@@ -117,6 +117,27 @@ def test_a_feature_that_does_not_exist_is_refused(atlas):
     ("score", "badge"), [(None, None), (0.0, "weak"), (0.01, "some"), (0.1, "strong")]
 )
 def test_the_badge_follows_the_output_score(score, badge):
-    from steering.atlas.cards import steerability
+    from steering.atlas.steerability import steerability
 
     assert steerability(score) == badge
+
+
+def test_a_score_stands_among_all_scores_and_is_counted_again_after_a_write(tmp_path):
+    from steering.atlas.cards import show
+    from steering.atlas.search import described
+    from steering.atlas.steerability import Standing, standing
+    from steering.atlas.store import Atlas
+
+    sae = tiny.sae()
+    with Atlas.create(tmp_path / "a.sqlite", sae) as own:
+        assert standing(own, 0.5) is None
+        with own.writing() as db:
+            db.many("INSERT INTO scores VALUES (?, ?)", enumerate([0.2, 0.9, 0.9, 0.0]))
+        assert standing(own, 0.9) == Standing(top=0.5, bottom=1.0)
+        assert standing(own, 0.0) == Standing(top=1.0, bottom=0.25)
+        assert show(own, 0).standing == described(own, {0: ""})[0].standing == standing(own, 0.2)
+        assert (standing(own, None), show(own, 5).standing) == (None, None)
+        # Scored by another process meanwhile.
+        with Atlas.open(tmp_path / "a.sqlite", sae) as other, other.writing() as db:
+            db.many("INSERT INTO scores VALUES (?, ?)", enumerate([0.1, 0.1, 1.0, 1.0], start=4))
+        assert standing(own, 1.0) == Standing(top=0.25, bottom=1.0)

@@ -69,20 +69,37 @@ def test_radii_that_are_no_rings_are_refused(radii):
 
 
 def test_firing_together_stands_beside_pointing_the_same_way(tmp_path):
-    from steering.atlas.cards import partners
-    from steering.atlas.geometry import unit_rows
-    from steering.atlas.together import together
+    from steering.atlas.cards import partners, show
+    from steering.atlas.together import APART, together
 
     sae = tiny.sae()
     atlas = made.build(tmp_path / "a.sqlite", made.text_file(tmp_path), sae)
     (feature,) = atlas.one("SELECT feature FROM stats ORDER BY fired DESC") or (0,)
-    found = together(atlas, unit_rows(sae), feature)
-    assert [(t.feature, t.closeness) for t in found] == [
-        (p.feature, p.closeness) for p in partners(atlas, feature)
+    found, fired = together(atlas, sae, feature), show(atlas, feature).fired
+    assert [(t.feature, t.closeness, t.share) for t in found] == [
+        (p.feature, p.closeness, p.both / fired) for p in partners(atlas, feature)
     ]
     weights = sae.inner.W_dec.detach()
     for each in found:
         pair = weights[feature], weights[each.feature]
         expected = torch.nn.functional.cosine_similarity(*pair, dim=0)
         assert each.cosine == pytest.approx(float(expected), abs=1e-5)
+        assert each.apart == (each.cosine < APART)
     assert found[0].to_dict()["cosine"] == found[0].cosine
+
+
+def test_the_unit_rows_of_some_features_are_those_of_all():
+    from steering.atlas.geometry import unit_rows
+
+    sae = tiny.sae()
+    assert torch.equal(unit_rows(sae, [5, 2]), unit_rows(sae)[[5, 2]])
+
+
+def test_what_was_never_seen_beside_another_fires_together_with_none(tmp_path):
+    from steering.atlas.together import together
+
+    sae = tiny.sae()
+    atlas = made.build(tmp_path / "a.sqlite", made.text_file(tmp_path), sae)
+    with atlas.writing() as db:
+        db.run("DELETE FROM pairs WHERE feature = 3")
+    assert together(atlas, sae, 3) == ()

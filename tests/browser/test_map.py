@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests import tiny
 from tests.atlas import made
-from tests.browser.conftest import CHROMIUM, FLAGS, shot
+from tests.browser.conftest import CHROMIUM, FLAGS, generate, shot
 from tests.ui.pages import PROMPT
 from tests.ui.serving import served
 
@@ -257,6 +257,39 @@ def test_a_clicked_token_lists_its_features_and_opens_one_in_explore(opened: Pag
     rows.first.locator("text=Explore").click()
     expect(opened.get_by_role("tab", name="Explore")).to_have_attribute("aria-selected", "true")
     expect(opened.locator(".explore-card")).to_contain_text(f"#{feature}")
+
+
+def test_a_text_of_another_tab_lights_up_the_map_also_before_it_was_ever_open(
+    drawing: Browser, mapped: tuple[str, "Host"], watched: Callable[[Page], Page]
+) -> None:
+    from ui.map import lit_by
+
+    context = drawing.new_context(viewport={"width": 1400, "height": 1000})
+    page = watched(context.new_page())
+    page.goto(mapped[0])
+    page.wait_for_selector(".gallery .face", state="attached", timeout=60_000)
+    page.get_by_role("tab", name="Inspect").click()
+    page.click("#show-on-map")
+    expect(page.locator(".toast-wrap")).to_contain_text("empty")
+    expect(page.get_by_role("tab", name="Inspect")).to_have_attribute("aria-selected", "true")
+    page.fill("#inspect-text textarea", PROMPT)
+    page.click("#show-on-map")
+    lit = lit_by(mapped[1].session, "sae", PROMPT)
+    expect(page.locator(".map-panel h4")).to_have_text(lit["title"])
+    expect(page.locator("[data-mode=activation]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#map-text textarea")).to_have_value(PROMPT)
+    expect(page.locator(".map-over")).to_be_in_viewport()
+    expect(page.locator(".map-over")).to_be_focused()
+    shot(page, "map-of-inspect")
+    page.get_by_role("tab", name="Steer").click()
+    texts = generate(page, "the bridge is")
+    page.locator(".pane.baseline footer >> text=Show on map").click()
+    written = re.compile(re.escape(texts["baseline"].strip()))
+    expect(page.locator("#map-text textarea")).to_have_value(written)
+    shown = page.locator("#map-text textarea").input_value()
+    title = lit_by(mapped[1].session, "sae", shown)["title"]
+    expect(page.locator(".map-panel h4")).to_have_text(title)
+    context.close()
 
 
 def test_words_in_the_rack_s_box_are_looked_up_in_the_atlas(opened: Page) -> None:

@@ -60,7 +60,8 @@ def test_a_row_has_what_helps_to_choose(built):
     assert (row["sae"], row["feature"], row["name"]) == ("sae", feature, f"#{feature}")
     assert (row["label"], row["score"], row["source"]) == (HOSTILE, "0.75", "elsewhere")
     assert row["density"] == f"{100 * show(atlas, feature).density:.2g} %"
-    assert (row["badge"], row["output_score"]) == ("strong", "0.5")
+    assert (row["badge"]["text"], row["badge"]["tone"]) == ("top 100 %", "strong")
+    assert row["badge"]["title"].startswith("output score 0.5: adding it moves the text strongly")
     assert max(row["spark"]) == 100
     assert row["why"] == ""
 
@@ -184,6 +185,31 @@ def test_without_an_atlas_labels_and_texts_still_find_features(page, monkeypatch
             find(page, "bridge", way)
 
 
+@pytest.mark.parametrize(
+    ("score", "text", "tone"),
+    [
+        (1.0, "top 20 %", "strong"),
+        (0.3, "bottom 40 %", "some"),
+        (0.001, "weak, bottom 20 %", "weak"),
+    ],
+)
+def test_a_badge_says_where_a_score_stands_also_where_nearly_all_are_strong(
+    tmp_path, score, text, tone
+):
+    from steering.atlas.steerability import standing, steerability
+    from steering.atlas.store import Atlas
+    from ui.feature_lines import steers
+
+    with Atlas.create(tmp_path / "a.sqlite", tiny.sae()) as atlas:
+        with atlas.writing() as db:
+            db.many("INSERT INTO scores VALUES (?, ?)", enumerate([0.001, 0.3, 0.5, 0.7, 1.0]))
+        badge = steers(score, steerability(score), standing(atlas, score))
+        assert badge is not None
+        assert (badge["text"], badge["tone"]) == (text, tone)
+        assert badge["title"].startswith(f"output score {score:g}: ")
+    assert steers(None, None, None) is None
+
+
 def test_bars_lose_no_count_and_stand_side_by_side():
     from steering.atlas.cards import Histogram
     from ui.explore.table import bars
@@ -208,6 +234,10 @@ def test_a_card_shows_what_the_atlas_knows(built):
     known, view = show(atlas, feature), card_of(built, "sae", feature)
     assert view["known"]
     assert dict(view["facts"])["max act"] == f"{known.max_act:.4g}"
+    facts = dict(view["facts"])
+    assert facts["decoder norm"] == f"{known.decoder_norm:.4g}"
+    shown = facts["median / 90 % / 99 % where it fires"].split(" / ")
+    assert shown == [f"{known.quantiles[share]:.3g}" for share in (0.5, 0.9, 0.99)]
     best = examples(atlas, feature)
     assert [each["at"] for each in view["examples"]] == [each.at for each in best]
     top = view["examples"][0]
@@ -219,16 +249,67 @@ def test_a_card_shows_what_the_atlas_knows(built):
 
 
 def test_a_card_walks_to_the_nearest_directions(page):
-    from ui.explore.card import AT_FIRST, card_of
+    from ui.explore.around import AT_FIRST
+    from ui.explore.card import card_of
 
     view = card_of(page, "sae", 3)
-    shown = [each for ring in view["rings"] for each in ring["neighbours"]]
-    found = page.session.neighbours(3)
+    near = view["near"]
+    shown = [each for ring in near["rings"] for each in ring["neighbours"]]
+    found = page.session.neighbours(3, count=tiny.D_SAE)
+    assert near["beyond"] is None
     inside = [each for each in found if 1 - each.cosine <= 1]
     assert [each["feature"] for each in shown] == [each.feature for each in inside]
-    sighted = [each for each in shown if 1 - each["cosine"] <= view["radius"] + 1e-9]
+    sighted = [each for each in shown if 1 - each["cosine"] <= near["radius"] + 1e-9]
     assert len(sighted) >= min(AT_FIRST, len(shown))
     assert not view["known"]
+    assert view["together"]["partners"] == []
+
+
+def test_a_card_says_how_far_the_bound_lets_it_see(page, monkeypatch):
+    from ui.explore import around
+    from ui.explore.card import card_of
+
+    monkeypatch.setattr(around, "NEIGHBOURS", 5)
+    near = card_of(page, "sae", 3)["near"]
+    found = page.session.neighbours(3, count=6)
+    shown = [each["feature"] for ring in near["rings"] for each in ring["neighbours"]]
+    assert shown == [each.feature for each in found[:5]]
+    assert near["beyond"] == pytest.approx(1 - found[5].cosine, abs=1e-3)
+    assert near["features"] == str(tiny.D_SAE)
+
+
+def test_a_card_shows_what_fires_together_though_it_points_elsewhere(built):
+    from steering.atlas.labels import set_label
+    from steering.atlas.together import together
+    from ui.explore.card import card_of
+
+    feature, atlas = busiest(built), atlas_of(built)
+    found = together(atlas, built.session.saes["sae"], feature)
+    set_label(atlas, found[0].feature, HOSTILE)
+    shown = card_of(built, "sae", feature)["together"]
+    assert [each["feature"] for each in shown["partners"]] == [each.feature for each in found] != []
+    first = shown["partners"][0]
+    assert (first["label"], first["cosine"]) == (HOSTILE, round(found[0].cosine, 3))
+    assert first["share"] == f"{100 * found[0].share:.0f} %"
+    assert [each["apart"] for each in shown["partners"]] == [each.apart for each in found]
+    apart = sum(each.apart for each in found)
+    assert 0 < apart < len(found)
+    assert shown["note"].startswith(f"{apart} of {len(found)} point elsewhere")
+
+
+def test_neighbours_say_how_much_they_fire_together(built):
+    from steering.atlas.together import together
+    from ui.explore.card import card_of
+
+    feature = busiest(built)
+    partners = together(atlas_of(built), built.session.saes["sae"], feature)
+    closeness = {each.feature: f"{each.closeness:.2f}" for each in partners}
+    near = card_of(built, "sae", feature)["near"]
+    shown = {each["feature"]: each["together"] for r in near["rings"] for each in r["neighbours"]}
+    assert near["most_together"] == len(partners)
+    assert shown == {each: closeness.get(each) for each in shown}
+    assert None in shown.values()
+    assert any(shown.values())
 
 
 def test_a_card_of_no_feature_is_refused(page):

@@ -79,6 +79,23 @@ def test_a_text_lights_up_the_features_that_fire_on_it(page):
     assert [each["feature"] for each in lit["list"]] == features[:MOST_LISTED].tolist()
 
 
+def test_the_map_of_the_sae_that_is_explored_is_lit(page):
+    from steering.errors import AliasError, PromptError
+    from steering.session import Session
+    from ui.map import lit_by, lit_map, which_map
+
+    session = page.session
+    assert lit_map(session, "sae", PROMPT) == {
+        **which_map(session),
+        "lit": lit_by(session, "sae", PROMPT),
+    }
+    assert lit_map(session, None, PROMPT) == lit_map(session, "sae", PROMPT)
+    with pytest.raises(PromptError):
+        lit_map(session, "sae", " ")
+    with pytest.raises(AliasError, match="--sae"):
+        lit_map(Session(session.model, {}), None, PROMPT)
+
+
 def test_a_map_that_is_missing_is_named_and_can_be_made_where_visitors_may_write(page):
     from steering.errors import AtlasError
     from ui.map import make_it, may_make, packed_map, which_map
@@ -123,7 +140,16 @@ def test_a_line_says_what_the_atlas_knows(page):
     assert line["max"] == f"max act {max_act:.4g}"
     with atlas.writing() as db:
         db.run("INSERT INTO scores VALUES (3, 0.5)")
-    assert feature_lines(page.session, "sae", [3])[0]["badge"] == "strong"
+    assert feature_lines(page.session, "sae", [3])[0]["badge"]["tone"] == "strong"
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.000123, "0.012 %"), (0.0456, "4.6 %"), (0.51, "51 %"), (1.0, "100 %")]
+)
+def test_a_share_is_written_in_plain_digits(share, shown):
+    from ui.feature_lines import percent
+
+    assert percent(share) == shown
 
 
 def test_a_damaged_atlas_is_in_no_list_s_way(page, monkeypatch):

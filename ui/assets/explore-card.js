@@ -1,4 +1,4 @@
-// One feature: figures, histogram, examples with their heat, tokens, neighbours.
+// One feature: figures, histogram, examples with their heat, tokens, and what lies around it.
 const root = element.querySelector(".explore-card");
 let card = null;
 let radius = 1;
@@ -10,7 +10,7 @@ const folded = (title, ...children) => el("details", {}, el("summary", {}, title
 const goTry = () => { const field = document.querySelector("#explore-try input"); field?.scrollIntoView({ block: "center" }); field?.focus({ preventScroll: true }); };
 const drawHead = () => el("header", {},
   el("h3", { tabindex: -1 }, card.label, " ", el("span", { class: "about" }, card.name)),
-  card.badge ? el("span", { class: `steers ${card.badge}`, title: `output score ${card.output_score}` }, `steers: ${card.badge}`) : null,
+  card.badge ? steersBadge(card.badge, "steers: ") : null,
   card.neuronpedia ? el("a", { href: card.neuronpedia, target: "_blank", rel: "noopener noreferrer" }, "Neuronpedia ↗") : null,
   el("button", { type: "button", class: "quiet strong", on: { click: goTry } }, "Try it ↓"),
   el("button", { type: "button", class: "quiet strong add", on: { click: () => trigger("pick_feature", { sae: card.sae, feature: card.feature }) } }, "Add to rack"));
@@ -37,26 +37,40 @@ const drawExamples = (list, title) => el("ul", { class: "examples", "aria-label"
 const drawGains = (title, tokens) => tokens.length ? el("div", { class: "gains" }, el("h4", {}, title),
   el("ul", {}, ...tokens.slice(0, 10).map(([token, gain]) => el("li", {}, el("code", {}, visible(token)), el("span", { class: "about" }, gain))))) : null;
 
-const near = (each) => el("li", {},
+const walk = (each, about) => el("li", {},
   el("button", { type: "button", class: "walk", "data-feature": each.feature, on: { click: () => trigger("open_feature", { sae: card.sae, feature: each.feature }) } }, each.label, " ", el("span", { class: "about" }, each.name)),
-  el("span", { class: "about" }, `cosine ${each.cosine.toFixed(2)}${each.together ? ` · fires together ${each.together}` : ""}`));
+  el("span", { class: "about" }, about));
+const near = (each) => walk(each, `cosine ${each.cosine.toFixed(2)}${each.together ? ` · fires together ${each.together}` : ""}`);
+const beside = (each) => walk(each, `beside ${each.share} of its firings · cosine ${each.cosine.toFixed(2)}${each.apart ? ": points elsewhere" : ""}`);
 
 function drawNeighbours() {
-  const lists = el("div", {});
+  const lists = el("div", {}), said = el("p", { class: "about" });
   const far = el("output", { class: "about" });
   const slider = el("input", { type: "range", min: 0.1, max: 1, step: 0.05, value: radius, "aria-label": "Radius, as cosine distance" });
   const redraw = () => {
     radius = Number(slider.value);
-    far.textContent = `within ${radius.toFixed(2)}`;
     slider.setAttribute("aria-valuetext", `cosine distance ${radius.toFixed(2)}`);
-    const inside = card.rings.map((ring) => ({ ...ring, neighbours: ring.neighbours.filter((each) => 1 - each.cosine <= radius + 1e-9) })).filter((ring) => ring.neighbours.length);
-    const all = card.rings.flatMap((ring) => ring.neighbours);
+    const { rings, beyond, features, most_together: most } = card.near;
+    const inside = rings.map((ring) => ({ ...ring, neighbours: ring.neighbours.filter((each) => 1 - each.cosine <= radius + 1e-9) })).filter((ring) => ring.neighbours.length);
+    const all = rings.flatMap((ring) => ring.neighbours), shown = inside.flatMap((ring) => ring.neighbours);
+    const cut = beyond !== null && beyond <= radius + 1e-9;
+    far.textContent = `within ${radius.toFixed(2)}: ${cut ? `more than ${all.length} of ${features} features; the nearest ${all.length} are shown` : `${shown.length} of ${features} features`}`;
+    const alone = shown.filter((each) => !each.together).length;
+    said.textContent = most && alone ? `${alone === shown.length ? "None of these is" : `${alone} of these ${shown.length} are not`} among the ${most} features that it fires together with most: they point its way and fire mostly on other tokens.` : "";
     fill(lists, ...(inside.length ? inside.map((ring) => el("div", { class: "ring" }, el("h5", { class: "about" }, `distance ${ring.inner} to ${ring.outer}`), el("ul", {}, ...ring.neighbours.map(near))))
       : [el("p", { class: "empty" }, all.length ? `None so near; the nearest is at ${(1 - all[0].cosine).toFixed(2)}.` : "It points the same way as no other feature.")]));
   };
   slider.addEventListener("input", redraw);
   redraw();
-  return titled("Neighbours by the direction they write", el("label", { class: "line" }, el("span", { class: "about" }, "radius"), slider, far), lists);
+  return titled("Neighbours by the direction they write", el("label", { class: "line" }, el("span", { class: "about" }, "radius"), slider, far), said, lists);
+}
+
+function drawTogether() {
+  const { partners, note } = card.together;
+  if (!partners.length) return titled("Fires together with", el("p", { class: "empty" }, "No other feature was seen to fire on the same tokens."));
+  const list = (some, title) => el("ul", { class: "beside", "aria-label": title }, ...some.map(beside));
+  return titled("Fires together with", el("p", { class: "about" }, note), list(partners.slice(0, 8), "Features that fire together with it"),
+    partners.length > 8 ? folded(`${partners.length - 8} more`, list(partners.slice(8), "More features that fire together with it")) : null);
 }
 
 function draw() {
@@ -68,12 +82,13 @@ function draw() {
       card.tenths.length ? folded("Samples by tenth of its range", ...card.tenths.map((tenth) => el("div", {}, el("h5", { class: "about" }, tenth.title), drawExamples(tenth.examples, `Activations from ${tenth.title}`)))) : null,
       el("div", { class: "both" }, drawGains("Makes likelier", card.promoted), drawGains("Makes less likely", card.demoted))]
       : [el("p", { class: "empty" }, "Nothing was measured of it: this SAE has no atlas with statistics yet.")]),
-    drawNeighbours());
+    drawNeighbours(),
+    card.known ? drawTogether() : null);
 }
 keep((given) => {
   const other = !card || card.sae !== given.sae || card.feature !== given.feature;
   card = copy(given);
-  if (other) radius = card.radius ?? 1;
+  if (other) radius = card.near?.radius ?? 1;
   draw();
   if (!other || card.feature === null) return;
   root.querySelector("h3").focus({ preventScroll: true });

@@ -1,11 +1,10 @@
 // The table of features that were found.
 const root = element.querySelector(".explore-found");
-const STEERS = { strong: "Adding it moves the text strongly", some: "Adding it moves the text", weak: "Adding it hardly moves the text" };
 
 const spark = (row) => el("span", { class: "spark", role: "img", title: "How often each strength was seen, rarest to strongest from left to right; log scales",
   "aria-label": row.density === null ? "density unknown" : `fires on ${row.density} of tokens` },
   ...row.spark.map((height) => el("i", { style: `height:${Number(height)}%` })));
-const badge = (row) => row.badge ? el("span", { class: `steers ${row.badge}`, title: `${STEERS[row.badge]}: output score ${row.output_score}` }, row.badge) : el("span", { class: "about", title: "steer atlas score measures it" }, "–");
+const badge = (row) => row.badge ? steersBadge(row.badge) : el("span", { class: "about", title: "steer atlas score measures it" }, "–");
 
 function drawRow(row) {
   const name = `${row.name}, ${row.label}`;
@@ -23,7 +22,7 @@ function drawRow(row) {
 
 const drawGroup = (group) => el("table", {},
   group.title ? el("caption", {}, group.title) : null,
-  el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Feature"), el("th", { scope: "col", title: "How good the label is, as its source says" }, "Score"), el("th", { scope: "col", title: "On how many tokens it fires" }, "Density"), el("th", { scope: "col", title: "How much it moves what the model writes" }, "Steers"), el("th", { scope: "col" }, el("span", { class: "hidden-text" }, "Add to rack")))),
+  el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Feature"), el("th", { scope: "col", title: "How good the label is, as its source says" }, "Score"), el("th", { scope: "col", title: "On how many tokens it fires" }, "Density"), el("th", { scope: "col", title: "How much it moves what the model writes, among all features that were scored" }, "Steers"), el("th", { scope: "col" }, el("span", { class: "hidden-text" }, "Add to rack")))),
   el("tbody", {}, ...group.rows.map(drawRow)));
 
 keep((table) => {

@@ -7,7 +7,7 @@ function found(each) {
   const about = [each.amount, each.density, each.max].filter(Boolean).join(" · ");
   return el("div", { class: "found", "data-feature": each.feature },
     el("span", { class: "label", title: [each.label, each.source ? `label from: ${each.source}` : null].filter(Boolean).join("\n") }, `${each.name} · ${each.label}`),
-    each.badge ? el("span", { class: `steers ${each.badge}`, title: "How much it steers text, by its output score" }, each.badge) : null,
+    each.badge ? steersBadge(each.badge, "steers: ") : null,
     el("button", { type: "button", class: "quiet", "aria-label": `Open ${each.name}, ${each.label}, in Explore`, title: "Open in Explore", on: { click: () => trigger("open_feature", { sae: each.sae, feature: each.feature }) } }, "Explore"),
     el("button", { type: "button", class: "quiet", "aria-label": `Add ${each.name}, ${each.label}`, on: { click: () => trigger("pick_feature", { sae: each.sae, feature: each.feature }) } }, "Add"),
     about ? el("span", { class: "about" }, about) : null,

@@ -135,7 +135,8 @@ function drawPane(pane, at) {
     drawRating(pane, at),
     el("footer", {},
       el("button", { type: "button", class: "quiet", disabled: !pane.text, on: { click: () => navigator.clipboard?.writeText(pane.text) } }, "Copy"),
-      el("button", { type: "button", class: "quiet", disabled: !pane.text, on: { click: () => trigger("inspect_pane", { name: pane.name, text: pane.inspect || pane.text }) } }, "Inspect")));
+      el("button", { type: "button", class: "quiet", disabled: !pane.text, on: { click: () => trigger("inspect_pane", { name: pane.name, text: pane.inspect || pane.text }) } }, "Inspect"),
+      el("button", { type: "button", class: "quiet", disabled: !pane.text, title: "Light up the map in Explore with this text", on: { click: () => trigger("map_pane", { text: pane.text }) } }, "Show on map")));
 }
 
 function drawIdle() {

@@ -1,6 +1,5 @@
-"""One feature's card: figures, histogram, examples with their heat, tokens, neighbours."""
+"""One feature's card: figures, histogram, examples with their heat, tokens."""
 
-import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -10,16 +9,15 @@ from steering.atlas.cards import (
     TokenGain,
     examples,
     histogram,
-    partners,
     samples,
     show,
 )
-from steering.atlas.geometry import RADII, rings
 from steering.atlas.labels import PERSON
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
+from ui.explore.around import around
 from ui.explore.table import bars
-from ui.feature_lines import feature_lines, feature_name, percent
+from ui.feature_lines import feature_name, percent, steers
 from ui.host import Host
 from ui.rack import label_of
 
@@ -29,13 +27,7 @@ if TYPE_CHECKING:
 CardView = dict[str, Any]
 EMPTY: CardView = {"feature": None}
 BARS = 40
-NEIGHBOURS = 50
-WALK = (*RADII, 1.0)
-"""Where rings end, as cosine distances; 1 is a right angle, and no neighbour is farther."""
-STEP = 0.05
-"""Of the radius slider."""
-AT_FIRST = 6
-"""Neighbours that are in sight when a card opens, where there are so many."""
+QUANTILES = (0.5, 0.9, 0.99)
 LONGEST_LABEL = 500
 MOST_SAMPLES = 3
 """Of each tenth."""
@@ -59,7 +51,7 @@ def card_of(host: Host, alias: str, feature: int) -> CardView:
         "writable": host.trusted,
         "neuronpedia": _address(session, alias, feature),
         "own": "",
-        **_walk(session, alias, feature, atlas),
+        **around(session, alias, feature, atlas),
         **({"known": False} if atlas is None else _known(atlas, feature)),
     }
 
@@ -98,8 +90,7 @@ def _known(atlas: Atlas, feature: int) -> dict[str, Any]:
             for each in card.labels
         ],
         "facts": _facts(card, atlas.about.tokens),
-        "badge": card.steerability,
-        "output_score": None if card.output_score is None else f"{card.output_score:.2g}",
+        "badge": steers(card.output_score, card.steerability, card.standing),
         "histogram": [
             {"height": top, "from": f"{low:.3g}", "to": f"{high:.3g}", "count": f"{count:,}"}
             for top, low, high, count in bars(seen, BARS)
@@ -117,15 +108,19 @@ def _two(score: float | None) -> str | None:
 
 def _facts(card: Card, tokens: int) -> list[list[str]]:
     """Names and figures, in the order in which they are read."""
+    norm = [] if card.decoder_norm is None else [["decoder norm", f"{card.decoder_norm:.4g}"]]
     if not card.fired:
-        return [["fires on", f"none of {tokens:,} tokens"]]
+        return [["fires on", f"none of {tokens:,} tokens"], *norm]
     found = [
         ["fires on", f"{percent(card.density)} of {tokens:,} tokens"],
         ["max act", f"{card.max_act:.4g}"],
         ["mean where it fires", f"{card.mean_act:.4g}"],
     ]
-    if 0.5 in card.quantiles:
-        found.append(["median where it fires", f"{card.quantiles[0.5]:.4g}"])
+    quantiles = [card.quantiles[share] for share in QUANTILES if share in card.quantiles]
+    if len(quantiles) == len(QUANTILES):
+        shown = " / ".join(f"{quantile:.3g}" for quantile in quantiles)
+        found.append(["median / 90 % / 99 % where it fires", shown])
+    found += norm
     if card.cluster:
         found.append(["cluster", card.cluster])
     return found
@@ -158,31 +153,3 @@ def _tenths(found: list[Example], maximum: float) -> list[dict[str, Any]]:
 
 def _gains(tokens: tuple[TokenGain, ...]) -> list[list[str]]:
     return [[token.text, f"{token.gain:+.2f}"] for token in tokens]
-
-
-def _walk(session: "Session", alias: str, feature: int, atlas: Atlas | None) -> dict[str, Any]:
-    """The neighbours by ring, each with how much it fires together with the feature."""
-    found = session.neighbours(feature, alias, NEIGHBOURS)
-    lines = feature_lines(session, alias, [each.feature for each in found])
-    named = {line["feature"]: {"name": line["name"], "label": line["label"]} for line in lines}
-    together = {} if atlas is None else {p.feature: p.closeness for p in partners(atlas, feature)}
-    walked = [
-        {
-            "inner": ring.inner,
-            "outer": ring.outer,
-            "neighbours": [
-                {
-                    "feature": each.feature,
-                    **named[each.feature],
-                    "cosine": round(each.cosine, 3),
-                    "together": _two(together.get(each.feature)),
-                }
-                for each in ring.neighbours
-            ],
-        }
-        for ring in rings(found, WALK)
-    ]
-    near = [1 - each.cosine for each in found]
-    reach = near[min(AT_FIRST, len(near)) - 1] if near else WALK[-1]
-    # Rounded up to a step of the slider, so that the last of them is inside.
-    return {"rings": walked, "radius": min(math.ceil(reach / STEP) * STEP, WALK[-1])}

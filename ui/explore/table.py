@@ -10,7 +10,7 @@ from steering.atlas.known import describe, with_facts
 from steering.atlas.search import Found
 from steering.atlas.store import Atlas
 from steering.interventions import Intervention
-from ui.feature_lines import feature_name, percent, shown_label
+from ui.feature_lines import feature_name, percent, shown_label, steers
 from ui.host import Host
 
 Table = dict[str, Any]
@@ -42,7 +42,7 @@ def rows_from(host: Host, alias: str, atlas: Atlas, found: Sequence[Found]) -> l
 
 def _row(host: Host, alias: str, atlas: Atlas | None, found: Found) -> Row:
     """One feature; without an atlas nothing is measured of it."""
-    label, output = shown_label(found), found.output_score
+    label = shown_label(found)
     row: Row = {
         "sae": alias,
         "feature": found.feature,
@@ -51,9 +51,7 @@ def _row(host: Host, alias: str, atlas: Atlas | None, found: Found) -> Row:
         # What the label says already need not be said again.
         "why": found.why.removeprefix(label).lstrip("; "),
         "spark": [],
-        **dict.fromkeys(
-            ("score", "source", "density", "max", "badge", "output_score", "intervention", "amount")
-        ),
+        **dict.fromkeys(("score", "source", "density", "max", "badge", "intervention", "amount")),
     }
     if atlas is None:
         return row
@@ -65,8 +63,7 @@ def _row(host: Host, alias: str, atlas: Atlas | None, found: Found) -> Row:
         "density": percent(found.density) if found.max_act > 0 else "never",
         "spark": heights(histogram(atlas, found.feature), BARS),
         "max": f"{found.max_act:.3g}",
-        "badge": found.steerability,
-        "output_score": None if output is None else f"{output:.2g}",
+        "badge": steers(found.output_score, found.steerability, found.standing),
     }
 
 

@@ -11,7 +11,7 @@ from ui.layout import Layout
 from ui.map import (
     EMPTY,
     MOST_DESCRIBED,
-    lit_by,
+    lit_map,
     make_it,
     map_component,
     may_make,
@@ -21,6 +21,14 @@ from ui.map import (
 )
 from ui.toasts import PLUMBING, toasting
 from ui.wiring.rack import wire_opening, wire_picking
+
+# Where the text was too long or empty, its tab stays open and the map is out of sight.
+_LOOK = """() => requestAnimationFrame(() => {
+  const map = document.querySelector("#map .map-over");
+  if (!map?.offsetParent) return;
+  document.querySelector("#map").scrollIntoView({ block: "center" });
+  map.focus({ preventScroll: true });
+})"""
 
 
 def wire(host: Host, parts: Layout) -> None:
@@ -77,10 +85,10 @@ def wire(host: Host, parts: Layout) -> None:
 
     @toasting
     def light(asked: str, now: dict[str, Any]) -> dict[str, Any]:
-        here = now if now["sae"] in host.session.saes else which_map(host.session)
-        return {**here, "lit": lit_by(host.session, here["sae"], asked), "opened": None}
+        return lit_map(host.session, now["sae"], asked)
 
     text.submit(light, [text, shown], shown, **PLUMBING)
+    _wire_showing(host, parts, text, shown)
 
     def point_at(opened: dict[str, Any] | None, now: dict[str, Any]) -> Any:
         if not opened:
@@ -95,6 +103,26 @@ def wire(host: Host, parts: Layout) -> None:
     wire_picking(host, parts, shown.pick_feature, lambda picked: [picked])
     wire_picking(host, parts, shown.pick_group, _picks_of)
     wire_opening(parts, shown)
+
+
+def _wire_showing(host: Host, parts: Layout, text: gr.Textbox, shown: gr.HTML) -> None:
+    """Light the map up with a text that stands elsewhere on the page, and go there."""
+
+    # The map is lit before its tab opens: the tab's own event finds it there and leaves it.
+    def show(asked: str, alias: str | None) -> list[Any]:
+        lit = lit_map(host.session, alias, asked)
+        return [asked, lit, gr.update(selected="explore")]
+
+    def show_pane(event: gr.EventData, alias: str | None) -> list[Any]:
+        return show(str(event._data["text"]), alias)
+
+    filled = [text, shown, parts.tabs]
+    explored = parts.explore.sae
+    for told in (
+        parts.show_on_map.click(toasting(show), [parts.text, explored], filled, **PLUMBING),
+        parts.panes.map_pane(toasting(show_pane), explored, filled, **PLUMBING),
+    ):
+        told.success(None, None, None, js=_LOOK, api_visibility="private")
 
 
 def _picks_of(group: dict[str, Any]) -> list[dict[str, Any]]:

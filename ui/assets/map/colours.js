@@ -47,7 +47,7 @@ function legendOf(points, { mode, lit, dark, clusters }) {
     return bar(stops, percent(points.densityRange[0]), percent(points.densityRange[1]), "of tokens fire it (logarithmic)");
   }
   if (mode === "activation") {
-    if (!lit) return el("p", { class: "empty" }, "Light the map up with a text first.");
+    if (!lit) return el("p", { class: "empty" }, "Light the map up with a text first: write one above, or press “Show on map” in Inspect or under a text in Steer.");
     return bar(HEAT, "0", Number(lit.highest.toPrecision(3)).toString(), "highest activation on the text; grey: off");
   }
   return el("p", { class: "about" }, `${clusters} clusters, each in a colour of its own; their names are on the map.`);

@@ -7,7 +7,7 @@ function featureRow(each, does) {
   const row = el("li", { class: "map-row", "data-feature": each.feature },
     el("button", { type: "button", class: "map-open", title: each.label || "", "aria-label": `Open ${each.name}, ${each.label || "no label yet"}`, on: { click: () => does.open(each.feature) } },
       el("b", {}, each.name), ` ${each.label || "…"}`),
-    each.badge ? el("span", { class: `steers ${each.badge}`, title: "How much it steers text, by its output score" }, each.badge) : null,
+    each.badge ? steersBadge(each.badge, "steers: ") : null,
     about ? el("span", { class: "about" }, about) : null,
     el("button", { type: "button", class: "quiet", "aria-label": `Add ${each.name}, ${each.label || "no label"}`, on: { click: () => does.add(each.feature) } }, "Add"));
   for (const event of ["pointerenter", "focusin"]) row.addEventListener(event, () => does.over(each.feature));
