@@ -8,7 +8,7 @@ from typing import Any
 from steering.atlas.build import Report, build
 from steering.atlas.evidence import evidence_labels
 from steering.atlas.labels import add_labels, truth_labels
-from steering.atlas.places import own_path
+from steering.atlas.places import path_to_write
 from steering.atlas.store import Atlas
 from steering.atlas.texts import text_source
 from steering.calibration import PACKAGED
@@ -111,8 +111,7 @@ def _running(host: Host, alias: str) -> Job | None:
 def _build(host: Host, alias: str, report: Report) -> None:
     session = host.session
     sae = session.saes[alias]
-    begun = session.atlas(alias)
-    path = own_path(sae) if begun is None else begun.path
+    path = path_to_write(sae)
     text = text_source(str(sae.calibration_text or PACKAGED))
     build(session.model, {path: sae}, text, report=report)
     report("labels", 0, None)

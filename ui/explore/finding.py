@@ -192,7 +192,8 @@ def _encoded(host: Host, text: str) -> "EncodedPrompt":
 def _for_phrase(host: Host, alias: str, asked: Asked) -> list[Group]:
     atlas = required_atlas(host, alias)
     named = alias if len(host.session.saes) > 1 else None
-    found = suggest(atlas, asked.words, limit=MOST_SUGGESTED, sae=named)
+    encode = None if meaning.missing(atlas) else _encoder(meaning.embedded_by(atlas))
+    found = suggest(atlas, asked.words, limit=MOST_SUGGESTED, sae=named, encode=encode)
     rows = rows_from(host, alias, atlas, [each.found for each in found])
     return [
         group(
