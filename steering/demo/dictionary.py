@@ -4,16 +4,19 @@ Knows the model only as a source of activations. Trained without labels: nothing
 the grammar knows about a document. Special tokens are left out, as everywhere.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
+from sae_lens import SAE, BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import SAEMetadata
 from sae_lens.training.sae_trainer import SAETrainer
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 from transformers import LlamaForCausalLM
@@ -25,6 +28,7 @@ from steering.demo.recipe import Recipe, hook_name
 from steering.demo.tokens import SPECIAL
 
 _NORM_BATCHES = 20
+_READ_AT_ONCE = 4_096
 _TALKS = "talks"  # beside the checkpoints: how many decoder rows are held
 MODEL_NAME = "steering-playground-demo"
 
@@ -55,8 +59,35 @@ def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu"
     _hold(sae, int((checkpoints / _TALKS).read_text()))
     trainer.data_provider = _batches(acts, recipe, start=trainer.n_training_steps)
     sae = trainer.fit()
-    sae.save_inference_model(folder)
+    partial = folder.with_suffix(".partial")
+    sae.save_inference_model(partial)
+    drop_silent(partial, acts.cpu())
+    partial.rename(folder)
     return folder
+
+
+@torch.no_grad()
+def drop_silent(folder: Path, acts: Float[Tensor, "tokens width"]) -> int:
+    """Remove a saved SAE's latents that fire on none of its training vectors; how many those were.
+
+    They change no reconstruction that training saw, and a shipped row costs a kilobyte.
+    """
+    sae = SAE.load_from_disk(folder)
+    fired = torch.zeros(sae.cfg.d_sae, dtype=torch.bool)
+    for part in acts.split(_READ_AT_ONCE):
+        fired |= (sae.encode(part) > 0).any(0)
+    file = folder / "sae_weights.safetensors"
+    with safe_open(file, "pt") as opened:
+        about = opened.metadata()
+    weights = load_file(file)
+    latents = {"W_dec": 0, "W_enc": 1, "b_enc": 0, "threshold": 0}
+    for name, axis in latents.items():
+        weights[name] = weights[name].index_select(axis, fired.nonzero()[:, 0]).contiguous()
+    save_file(weights, file, about)
+    written = json.loads((folder / "cfg.json").read_text())
+    written["d_sae"] = int(fired.sum())
+    (folder / "cfg.json").write_text(json.dumps(written))
+    return int((~fired).sum())
 
 
 def sae_folder(work: Path, layer: int) -> Path:

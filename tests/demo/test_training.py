@@ -1,6 +1,8 @@
 """All three stages at toy size: they run end to end, and a broken run ends like an unbroken one."""
 
+import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from steering.atlas.labels import shown_labels
+from steering.atlas.store import Atlas
 from steering.demo import dictionary, language_model
 from steering.demo.claims.asked import sampled_claims
 from steering.demo.claims.report import claim_presets, measure_claims, open_bundle
@@ -16,10 +20,13 @@ from steering.demo.concepts import by_name
 from steering.demo.corpus import attention_mask, load_or_build_corpus, pack
 from steering.demo.dictionary import train_dictionary
 from steering.demo.language_model import train_language_model
+from steering.demo.prototypes import start
+from steering.demo.publish import name_steering
 from steering.demo.recipe import TOY
 from steering.demo.train import app
 from steering.presets import load_preset
 from steering.presets.use import check_preset
+from steering.sae import Sae
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,28 @@ def test_every_live_feature_says_what_it_reads_and_what_it_writes(built: Path) -
         assert facts.writing in by_name()
 
 
+def test_what_a_preset_shows_is_written_on_its_feature_once_and_taken_back(
+    built: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    shutil.copytree(built / "bundle", out)
+    preset = claim_presets(built / "presets")["flattery"]
+    feature = preset.interventions[0].intervention.feature
+    assert feature is not None
+    bare = Sae.load(out / "sae").facts[feature].label
+    for _ in range(2):
+        name_steering(out, [preset])
+        sae = Sae.load(out / "sae")
+        assert sae.facts[feature].label == f"pushes towards praise; {bare}"
+        with Atlas.open(out / "sae" / "atlas.sqlite", sae) as atlas:
+            assert "praise" in shown_labels(atlas, [feature])[feature].text
+        hashes = json.loads((out / "manifest.json").read_text())["sha256"]
+        for name, expected in hashes.items():
+            assert hashlib.sha256((out / name).read_bytes()).hexdigest() == expected
+    name_steering(out, [])
+    assert Sae.load(out / "sae").facts[feature].label == bare
+
+
 def test_a_report_on_an_untrained_bundle_says_that_the_claims_are_missed(built: Path) -> None:
     session, presets = open_bundle(built / "bundle"), claim_presets(built / "presets")
     wanted = ("golden-gate", "scam", "dose-response", "neighbourhood", "inner-conflict")
@@ -117,6 +146,18 @@ def test_a_resumed_sae_equals_an_unbroken_one(built: Path, tmp_path: Path) -> No
     assert list((work / "sae-0.checkpoints").iterdir())
     train_dictionary(TOY, work, 0)
     _assert_same_weights(built / "work" / "sae-0" / "sae_weights.safetensors", work / "sae-0")
+
+
+def test_rows_of_talks_keep_their_directions_while_others_turn(built: Path) -> None:
+    checkpoints = built / "work" / "sae-0.checkpoints"
+    last = max((p for p in checkpoints.glob("*") if p.is_dir()), key=lambda p: int(p.name))
+    rows = load_file(last / "sae_weights.safetensors")["W_dec"]
+    read = dictionary.collect(TOY, built / "work", 0)
+    begun = start(read, len(rows), torch.Generator().manual_seed(TOY.seed))
+    turned = 1 - torch.nn.functional.cosine_similarity(rows, begun.w_dec, dim=-1)
+    assert 0 < begun.talks < len(rows)
+    assert turned[: begun.talks].max() < 1e-5
+    assert turned[begun.talks :].max() > 1e-3
 
 
 def test_another_seed_trains_another_model(built: Path, tmp_path: Path) -> None:
