@@ -6,6 +6,7 @@ What is chosen becomes the claim's preset.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from tqdm import tqdm
 
@@ -33,7 +34,10 @@ _ABOVE = 0.08  # tuning rates a few texts, and the best of many looks better tha
 _STRANGE = 0.05  # a little: any answer that is the claim's own surprises the unsteered model
 _ROWS_AT_ONCE = 1_200
 _MIXED = (1.0, 2.0, 3.0)
-_MIXED_LESS = (-1.0, -1.5, -2.0)
+_WEAKER = (0.7, 1.0)
+_MIXED_LESS = (-0.25, -0.5, -1.0)
+_MUCH_WEAKER = (0.4, 0.6, 0.8)  # two that both take a name away need little of each
+_NEARER = (0.9, 1.0, 1.1)
 
 
 @dataclass(frozen=True)
@@ -78,17 +82,22 @@ def with_second_feature(
 ) -> Tried:
     """The edits with one more feature, where that shows the claim better."""
     (first,) = found.edits
-    more = _MIXED if claim.steered.at_least else _MIXED_LESS
+    raises = claim.steered.at_least
     pairs = [
-        (weaker, second)
+        (_times(first, by), second)
         for feature in candidates
         if feature != first.feature
-        for second in _raising(feature, more)
-        for weaker in (_times(first, 0.7), first)
+        for second in _raising(feature, _MIXED if raises else _MIXED_LESS)
+        for by in (_WEAKER if raises else _MUCH_WEAKER)
     ]
-    ranked = _tried(session, claim, list(dict.fromkeys(pairs)), samples=1)
-    both = [found.edits, *(each.edits for each in ranked[:4])]
-    return _tried(session, claim, both, samples=10)[0]
+    ranked = _tried(session, claim, list(dict.fromkeys(pairs)), samples=2)
+    near = [
+        tuple(_times(edit, by) for edit, by in zip(each.edits, both, strict=True))
+        for each in ranked[:_FINALISTS]
+        for both in product(_NEARER, repeat=2)
+    ]
+    ranked = _tried(session, claim, list(dict.fromkeys(near)), samples=10)
+    return _tried(session, claim, [found.edits, *(r.edits for r in ranked[:3])], samples=20)[0]
 
 
 def _times(edit: Intervention, by: float) -> Intervention:
