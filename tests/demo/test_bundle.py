@@ -65,7 +65,8 @@ def test_the_manifest_names_the_recipe_and_the_commit_that_made_it_and_no_machin
     manifest: dict[str, Any], sae: SAE[Any]
 ) -> None:
     assert manifest["recipe"]["seed"] == 0
-    assert manifest["recipe"]["latents"][0] == sae.cfg.d_sae
+    # Trained with as many; those that fired on nothing it was trained on are left out.
+    assert 0.7 < sae.cfg.d_sae / manifest["recipe"]["latents"][0] <= 1
     assert re.fullmatch(r"[0-9a-f]{7,40}", manifest["commit"])
     assert "/" not in json.dumps({k: v for k, v in manifest.items() if k != "sha256"})
 
