@@ -48,7 +48,8 @@ def test_moving_the_slider_changes_the_text(page: Page) -> None:
     slider.focus()
     for _ in range(20):
         page.keyboard.press("ArrowLeft")
-    assert float(rack_number(page)) == pytest.approx(STRENGTH - 1)
+    # From a strength between two steps of the slider the first press lands on one of them.
+    assert float(rack_number(page)) == pytest.approx(STRENGTH - 1, abs=0.05)
     expect(page.locator(".panes-root.outdated")).to_have_count(1)
     after = generate(page)  # an empty prompt writes the last turn again
     assert after["baseline"] == before["baseline"]
