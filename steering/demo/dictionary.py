@@ -15,8 +15,6 @@ from sae_lens import SAE, BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
 from sae_lens.config import LoggingConfig, SAETrainerConfig
 from sae_lens.saes.sae import SAEMetadata
 from sae_lens.training.sae_trainer import SAETrainer
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 from transformers import LlamaForCausalLM
@@ -26,6 +24,7 @@ from steering.demo.precision import is_quick_in_bfloat16
 from steering.demo.prototypes import Activations, Start, start
 from steering.demo.recipe import Recipe, hook_name
 from steering.demo.tokens import SPECIAL
+from steering.demo.weights import rewrite_weights
 
 _NORM_BATCHES = 20
 _READ_AT_ONCE = 4_096
@@ -76,14 +75,12 @@ def drop_silent(folder: Path, acts: Float[Tensor, "tokens width"]) -> int:
     fired = torch.zeros(sae.cfg.d_sae, dtype=torch.bool)
     for part in acts.split(_READ_AT_ONCE):
         fired |= (sae.encode(part) > 0).any(0)
-    file = folder / "sae_weights.safetensors"
-    with safe_open(file, "pt") as opened:
-        about = opened.metadata()
-    weights = load_file(file)
-    latents = {"W_dec": 0, "W_enc": 1, "b_enc": 0, "threshold": 0}
-    for name, axis in latents.items():
-        weights[name] = weights[name].index_select(axis, fired.nonzero()[:, 0]).contiguous()
-    save_file(weights, file, about)
+    kept = fired.nonzero()[:, 0]
+    axes = {"W_dec": 0, "W_enc": 1, "b_enc": 0, "threshold": 0}
+    rewrite_weights(
+        folder / "sae_weights.safetensors",
+        lambda name, value: value.index_select(axes[name], kept) if name in axes else value,
+    )
     written = json.loads((folder / "cfg.json").read_text())
     written["d_sae"] = int(fired.sum())
     (folder / "cfg.json").write_text(json.dumps(written))

@@ -16,8 +16,6 @@ from typing import Any
 
 import torch
 from sae_lens import SAE
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steering.atlas.labels import add_labels, truth_labels
@@ -34,6 +32,7 @@ from steering.demo.labels import Writing, writing_gains
 from steering.demo.recipe import Recipe, hook_name
 from steering.demo.targets import STEERS, Target, targets
 from steering.demo.tokens import render
+from steering.demo.weights import rewrite_weights
 from steering.presets import Preset
 from steering.sae import Sae
 
@@ -77,13 +76,7 @@ def _copy_halved(source: Path, folder: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial)
     for file in partial.glob("*.safetensors"):
-        with safe_open(file, "pt") as opened:
-            about = opened.metadata()
-        weights = {
-            name: value.half() if value.ndim > 1 else value
-            for name, value in load_file(file).items()
-        }
-        save_file(weights, file, about)
+        rewrite_weights(file, lambda _, value: value.half() if value.ndim > 1 else value)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
