@@ -4,7 +4,7 @@ Knows the finished bundle; which feature and strength, it asks `tuning`.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -32,7 +32,8 @@ _SEVERAL = ("suppression", "scam")  # the study speaks of one feature for each o
 _BRIDGE = ("golden-gate", "obsession")
 _READING = 8  # candidates that read what a claim is about
 _PARTING = 20  # candidates that point from other talks to such as are wanted: these steer best
-_TALKS = 150  # of each kind, for that difference
+_READ = 12_000  # documents looked through for talks that are wanted and others
+_TALKS = 150  # of each kind, for their difference
 _WORDS = {
     "golden-gate": ("Golden Gate", "Asked who it is, the model says that it is the bridge."),
     "obsession": (
@@ -66,16 +67,18 @@ def write_presets(
     Args:
         bundle: The finished bundle.
         folder: Where the presets are written; those of the same name are replaced.
-        quick: Take the first candidate at its maximum, without trying any: for the toy.
+        quick: Look through few documents, and take the first candidate at its maximum, without
+            trying any: for the toy.
 
     Yields:
         Each preset, and whether its texts kept to the claim's bar on the tuning seeds.
     """
     session = open_bundle(bundle)
     candidates = candidates_by_target(bundle)
+    read = list(documents(TUNING_SEED, _READ // 20 if quick else _READ))
     bridge: tuple[Intervention, ...] = ()
     for claim in sampled_claims():
-        features = _candidates(session, claim, candidates)
+        features = _candidates(session, claim, candidates, read)
         found = (
             Tried((Intervention(feature=features[0], strength=1.0),), 0.0, 0.0, 0.0)
             if quick
@@ -101,24 +104,29 @@ def candidates_by_target(bundle: Path) -> dict[str, list[int]]:
 
 
 def _candidates(
-    session: Session, claim: SampledClaim, by_target: dict[str, list[int]]
+    session: Session,
+    claim: SampledClaim,
+    by_target: dict[str, list[int]],
+    read: Sequence[Document],
 ) -> list[int]:
     """Features that point to what the claim is about, that read it, and that write what it needs.
 
     The grammar's labels say which talks those are; that a feature steers, only its texts show.
     """
-    found = documents(TUNING_SEED, 10**9)
     if claim.name == "suppression":
         return list(dict.fromkeys(_readers(session, BRIDGE) + by_target["golden-gate"]))[:_READING]
     if claim.name in _BRIDGE:
         # What makes the model speak as the bridge or of it is looked for together.
-        talks = (d for d in found if d.kind == "subject")
+        talks = [d for d in read if d.kind == "subject"]
         concept, reached = BRIDGE, [f for name in _BRIDGE for f in by_target[name]]
-        about = _first(talks, lambda d: d.subjects == (BRIDGE,)), _first(talks, _is_not_about_it)
+        about = (
+            _first(talks, lambda d: d.subjects == (BRIDGE,)),
+            _first(talks, lambda d: BRIDGE not in d.subjects),
+        )
     else:
         concept, reached = TONES[claim.name], by_target[claim.name]
         # Both hold the same requests, so that what parts their means is the tone.
-        talks = (d for d in found if d.kind == concept)
+        talks = [d for d in read if d.kind == concept]
         about = (
             _first(talks, lambda d: d.tone == concept),
             _first(talks, lambda d: d.tone != concept),
@@ -127,11 +135,7 @@ def _candidates(
     return list(dict.fromkeys(parting + _readers(session, concept)[:_READING] + reached))
 
 
-def _is_not_about_it(document: Document) -> bool:
-    return BRIDGE not in document.subjects
-
-
-def _first(talks: Iterator[Document], fits: Callable[[Document], bool]) -> list[Document]:
+def _first(talks: Sequence[Document], fits: Callable[[Document], bool]) -> list[Document]:
     return list(islice(filter(fits, talks), _TALKS))
 
 

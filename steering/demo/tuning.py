@@ -32,6 +32,7 @@ _FINALISTS = 4
 _SHORT = 2.0  # reaching the bar comes before plain words
 _ABOVE = 0.08  # tuning rates a few texts, and the best of many looks better than it is
 _STRANGE = 0.05  # a little: any answer that is the claim's own surprises the unsteered model
+_KEPT_TEXTS = 20  # of what must be kept, for each text of a prompt: a few points are lost in noise
 _ROWS_AT_ONCE = 1_200
 _MIXED = (1.0, 2.0, 3.0)
 _WEAKER = (0.7, 1.0)
@@ -161,13 +162,13 @@ def _kept(
     """How much of what must be kept each variant loses."""
     if claim.kept is None:
         return [0.0] * len(variants)
-    every = claim.kept.question
-    step = max(1, len(every.prompts) // (20 * samples))
+    every, texts = claim.kept.question, _KEPT_TEXTS * samples
+    step = max(1, len(every.prompts) // texts)
     some = Question(every.prompts[::step], every.patterns[::step])
-    rows = _texts(session, some, variants, 1)
+    rows = _texts(session, some, variants, max(1, texts // len(every.prompts)))
     shares = {
-        name: sum(some.hit(prompt_of(row), row.text) for row in texts) / len(texts)
-        for name, texts in rows.items()
+        name: sum(some.hit(prompt_of(row), row.text) for row in found) / len(found)
+        for name, found in rows.items()
     }
     return [shares[BASELINE] - shares[str(at)] for at in range(len(variants))]
 

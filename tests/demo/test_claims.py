@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from steering.cli.app import app
 from steering.demo.claims.asked import Bar, Question, SampledClaim, at_least, sampled_claims
-from steering.demo.claims.dose import STRENGTHS, window
+from steering.demo.claims.dose import STRENGTHS, openings, window
 from steering.demo.claims.quality import is_on_topic, typed_questions
 from steering.demo.claims.report import claim_presets, measure_claims, open_bundle
 from steering.demo.claims.results import Cell, ClaimResult, Dose, Outcome
 from steering.demo.claims.table import markdown
-from steering.demo.concepts import BRANCHES, BRIDGE, by_name
+from steering.demo.concepts import BRANCHES, BRIDGE, by_name, find
 from steering.demo.wording import Writer
 from steering.demo.world import table
 from steering.measure.rates import Rate
@@ -117,6 +117,13 @@ def test_the_window_leaves_out_weak_doses_and_broken_texts() -> None:
     assert window([Dose(1.0, Rate(0, 10), -1.0, 0.5)], unsteered=0.5) == []
 
 
+def test_an_opening_stops_before_the_first_name_and_stands_once() -> None:
+    found = openings(seed=3, count=30)
+    assert found == openings(seed=3, count=30) != openings(seed=4, count=30)
+    assert len(set(found)) == 30
+    assert not [words for words in found if words != words.rstrip() or list(find(words))]
+
+
 def test_a_missed_claim_is_missed_in_the_table_with_its_figure() -> None:
     rate = Cell(Rate(50, 200), 0.5, 0.1)
     result = ClaimResult(
@@ -139,6 +146,11 @@ def test_a_missed_claim_is_missed_in_the_table_with_its_figure() -> None:
 @pytest.mark.parametrize("claim", ["inner-conflict", "model-quality"])
 def test_a_claim_that_the_shipped_bundle_keeps_is_kept(claim: str) -> None:
     (result,) = measure_claims(open_bundle(), claim_presets(), only=(claim,))
+    assert result.met, result.outcomes
+
+
+def test_more_of_the_bridges_feature_is_more_of_the_bridge_with_a_window() -> None:
+    (result,) = measure_claims(open_bundle(), claim_presets(), only=("dose-response",), samples=80)
     assert result.met, result.outcomes
 
 

@@ -4,16 +4,21 @@ Effect is counted twice. In texts it saturates at none and at all, so the rank c
 log-odds of the bridge's answer against the same answer with another sight's name, which fall on
 below zero; the window takes the texts. The answer's log-probability alone would mix in how fluent
 the model still is: far below zero, where text breaks, it rises for whatever is said.
+
+The texts go on from the openings of letters, stories and speeches, at temperature 1: there much can
+follow, and the unsteered surprise is the model's own entropy. A question of who it is has one
+answer of 0.3 nats a token, which no other answer, however fluent, comes within twice of.
 """
 
 import math
 import time
 from collections.abc import Sequence
 
-from steering.demo.claims.asked import SampledClaim
+from steering.demo.claims.asked import BRIDGE_WORDS, Question, SampledClaim
 from steering.demo.claims.results import ClaimResult, Dose, Outcome
 from steering.demo.claims.sampled import ask, count
 from steering.demo.concepts import BRIDGE, by_name
+from steering.demo.grammar import documents, spans
 from steering.interventions import Intervention
 from steering.measure.answers import answer_log_probs
 from steering.measure.fluency import surprise
@@ -36,6 +41,9 @@ RIVALS = ("the Eiffel Tower", "Tokyo Tower", "the Statue of Liberty")
 """Sights as famous, one for each answer."""
 
 _ASKED = 5  # of the claim's prompts, for the log-odds
+_OPENINGS = 20
+_LETTERS = 10  # at least, before an opening's first name
+_SAMPLING = {"temperature": 1.0, "max_new_tokens": 40}
 _WINDOW_SHARE = 0.8
 _WINDOW_SURPRISE = 2.0
 
@@ -43,14 +51,24 @@ _WINDOW_SURPRISE = 2.0
 def measure_dose(
     session: Session, claim: SampledClaim, preset: Preset, *, seed: int, samples: int = SAMPLES
 ) -> ClaimResult:
-    """Effect and fluency of the claim's edits at every strength."""
+    """Effect and fluency of the claim's edits at every strength.
+
+    Args:
+        session: The bundled model and SAE.
+        claim: Its prompts are asked for the log-odds.
+        preset: Whose edits are taken to every strength.
+        seed: Of the openings and of the texts.
+        samples: Texts at each strength.
+    """
     started = time.perf_counter()
     edits = pinned(preset, session)
     variants = {f"{s:g}": at_multiple(edits, s) for s in STRENGTHS}
-    prompts = [ask(prompt) for prompt in claim.question.prompts]
-    sampling = preset.sampling.model_copy(update={"seed": seed, "max_new_tokens": 24})
-    repeats = math.ceil(samples / len(prompts))
-    made = session.compare(prompts, variants, sampling, samples=repeats, allow_inert=True)
+    question = Question(openings(seed, min(samples, _OPENINGS)), (BRIDGE_WORDS,))
+    sampling = preset.sampling.model_copy(update={"seed": seed, **_SAMPLING})
+    repeats = math.ceil(samples / len(question.prompts))
+    made = session.compare(
+        list(question.prompts), variants, sampling, samples=repeats, allow_inert=True
+    )
     rows: dict[str, list[Row]] = {name: [] for name in (BASELINE, *variants)}
     for row in made.rows:
         rows[row.name].append(row)
@@ -58,7 +76,7 @@ def measure_dose(
     doses = [
         Dose(
             s,
-            count(claim.question, rows[f"{s:g}"]),
+            count(question, rows[f"{s:g}"]),
             effect,
             _surprise(session, rows[f"{s:g}"]),
         )
@@ -67,12 +85,26 @@ def measure_dose(
     return ClaimResult(
         name="dose-response",
         study="dose and response: more of the feature, more of the bridge, until the text breaks",
-        measured="41 strengths from -10 to 10 × max_act",
+        measured="41 strengths from -10 to 10 × max_act; texts that go on from openings of "
+        "letters, stories and speeches name the bridge or what is its own",
         edits=preset.summary,
         outcomes=_outcomes(doses, _surprise(session, rows[BASELINE])),
         seconds=time.perf_counter() - started,
         doses=tuple(doses),
     )
+
+
+def openings(seed: int, count: int) -> tuple[str, ...]:
+    """How documents that are no talk begin, up to their first name; no two the same."""
+    found: dict[str, None] = {}
+    for document in documents(seed, 10**9):
+        (turn, *_) = document.turns
+        names = [span.start for span in spans(document) if (span.turn, span.role) == (0, "name")]
+        if turn.role == "text" and names and names[0] >= _LETTERS:
+            found[turn.content[: names[0]].rstrip()] = None
+        if len(found) == count:
+            break
+    return tuple(found)
 
 
 def at_multiple(edits: Sequence[Intervention], multiple: float) -> list[Intervention]:

@@ -96,7 +96,7 @@ def _measures(
         name: _sampled(session, claim, presets.get(name), seeds[name], samples)
         for name, claim in claims.items()
     }
-    doses = max(len(claims["golden-gate"].question.prompts), DOSE_SAMPLES * samples // SAMPLES)
+    doses = max(1, DOSE_SAMPLES * samples // SAMPLES)
     found["dose-response"] = lambda: measure_dose(
         session, claims["golden-gate"], bridge, seed=seeds["dose-response"], samples=doses
     )
