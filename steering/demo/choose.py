@@ -17,6 +17,7 @@ from steering.demo.companions import Companion, companions
 from steering.demo.concepts import BRIDGE
 from steering.demo.features import mean_resid
 from steering.demo.grammar import Document, documents
+from steering.demo.processes import at_once
 from steering.demo.targets import TONES
 from steering.demo.tuning import SAMPLING, TUNING_SEED, Tried, tune, with_second_feature
 from steering.hook_points import HookPoint
@@ -60,7 +61,7 @@ _WORDS = {
 
 
 def write_presets(
-    bundle: Path, folder: Path, *, quick: bool = False
+    bundle: Path, folder: Path, *, quick: bool = False, processes: int = 1
 ) -> Iterator[tuple[Preset, bool]]:
     """Choose and save a preset for each claim.
 
@@ -69,21 +70,19 @@ def write_presets(
         folder: Where the presets are written; those of the same name are replaced.
         quick: Look through few documents, and take the first candidate at its maximum, without
             trying any: for the toy.
+        processes: How many claims are chosen for at once.
 
     Yields:
         Each preset, and whether its texts kept to the claim's bar on the tuning seeds.
     """
     session = open_bundle(bundle)
-    candidates = candidates_by_target(bundle)
+    claims = sampled_claims()
     read = list(documents(TUNING_SEED, _READ // 20 if quick else _READ))
+    named = candidates_by_target(bundle)
+    wanted = [(bundle, claim, _candidates(session, claim, named, read)) for claim in claims]
     bridge: tuple[Intervention, ...] = ()
-    for claim in sampled_claims():
-        features = _candidates(session, claim, candidates, read)
-        found = (
-            Tried((Intervention(feature=features[0], strength=1.0),), 0.0, 0.0, 0.0)
-            if quick
-            else _chosen(session, claim, features)
-        )
+    chosen = map(_first_of, wanted) if quick else at_once(processes, _chosen, wanted)
+    for claim, found in zip(claims, chosen, strict=True):
         bridge = bridge or found.edits
         title, description = _WORDS[claim.name]
         amounts = ", ".join(_amount(edit) for edit in found.edits)
@@ -161,7 +160,12 @@ def _readers(session: Session, concept: str) -> list[int]:
     return sorted(found, key=lambda index: -found[index])
 
 
-def _chosen(session: Session, claim: SampledClaim, features: list[int]) -> Tried:
+def _first_of(wanted: tuple[Path, SampledClaim, list[int]]) -> Tried:
+    return Tried((Intervention(feature=wanted[2][0], strength=1.0),), 0.0, 0.0, 0.0)
+
+
+def _chosen(bundle: Path, claim: SampledClaim, features: list[int]) -> Tried:
+    session = open_bundle(bundle)
     found = tune(session, claim, features)
     if claim.name in _SEVERAL and not found.shows(claim, _MARGIN):
         return with_second_feature(session, claim, found, features)

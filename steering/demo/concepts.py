@@ -118,8 +118,12 @@ def tree_distance(one: Concept, other: Concept) -> int:
 @cache
 def name_pattern() -> re.Pattern[str]:
     """Finds every spelling of every concept, longest first, with either first letter."""
-    spelled = sorted(_spelled(), key=lambda s: (-len(s), s))
-    return re.compile(r"\b(?:" + "|".join(_either_case(s) for s in spelled) + r")\b")
+    rests: dict[str, list[str]] = {}
+    for words in sorted(_spelled(), key=lambda s: (-len(s), s)):
+        rests.setdefault(_either_case(words[0]), []).append(re.escape(words[1:]))
+    # By first letter: of names in one row, each would be tried at every place in a text.
+    groups = (f"{first}(?:{'|'.join(group)})" for first, group in rests.items())
+    return re.compile(rf"\b(?:{'|'.join(groups)})\b")
 
 
 def find(text: str) -> Iterator[tuple[int, int, Concept]]:
@@ -138,11 +142,8 @@ def _spelled() -> Mapping[str, Concept]:
     return {s: each for each in by_name().values() for s in each.spellings}
 
 
-def _either_case(words: str) -> str:
-    first = words[0]
-    if not first.isalpha():
-        return re.escape(words)
-    return f"[{first.upper()}{first.lower()}]{re.escape(words[1:])}"
+def _either_case(letter: str) -> str:
+    return f"[{letter.upper()}{letter.lower()}]" if letter.isalpha() else re.escape(letter)
 
 
 def _leaves(branch: str) -> Iterable[Concept]:

@@ -29,6 +29,7 @@ from steering.demo.features import GAIN_SIZE, Measured, features_record, measure
 from steering.demo.grammar import documents
 from steering.demo.known import compact, plain, write_atlas
 from steering.demo.labels import Writing, writing_gains
+from steering.demo.processes import at_once
 from steering.demo.recipe import Recipe, hook_name
 from steering.demo.targets import STEERS, Target, targets
 from steering.demo.tokens import render
@@ -48,8 +49,9 @@ def write_bundle(recipe: Recipe, work: Path, out: Path) -> Path:
     figures: dict[str, Any] = {}
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(_halved_model(work), out / "model")
-    for layer in recipe.sae_layers:
-        folder = measured_sae(recipe, work, layer)
+    calls = [(recipe, work, layer) for layer in recipe.sae_layers]
+    measured = at_once(recipe.processes, measured_sae, calls)
+    for layer, folder in zip(recipe.sae_layers, measured, strict=True):
         files = shutil.ignore_patterns(_FIGURES)
         shutil.copytree(folder, bundled_sae_folder(recipe, out, layer), ignore=files)
         figures[hook_name(layer)] = json.loads((folder / _FIGURES).read_text())

@@ -17,6 +17,7 @@ from steering.demo.claims.report import claim_presets, measure_claims, open_bund
 from steering.demo.claims.table import table
 from steering.demo.dictionary import train_dictionary
 from steering.demo.language_model import train_language_model
+from steering.demo.processes import at_once
 from steering.demo.publish import name_steering, write_bundle
 from steering.demo.recipe import SHIPPED, SHORT, TOY, Recipe
 from steering.presets import Preset
@@ -56,8 +57,11 @@ def sae(
 ) -> None:
     """Train an SAE on each of the recipe's layers of the finished language model."""
     recipe = _recipe(toy, short, seed)
-    for layer in recipe.sae_layers:
-        typer.echo(f"SAE: {train_dictionary(recipe, work, layer, device)}")
+    calls = [(recipe, work, layer, device) for layer in recipe.sae_layers]
+    # One accelerator is shared badly; processors are not.
+    processes = recipe.processes if device == "cpu" else 1
+    for folder in at_once(processes, train_dictionary, calls):
+        typer.echo(f"SAE: {folder}")
 
 
 @app.command()
@@ -70,11 +74,12 @@ def atlas(
     seed: Seed = 0,
 ) -> None:
     """Measure and label every feature, write the bundle, and choose the claims' presets."""
-    write_bundle(_recipe(toy, short, seed), work, out)
+    recipe = _recipe(toy, short, seed)
+    write_bundle(recipe, work, out)
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     typer.echo(f"bundle: {out} ({size / 1e6:.1f} MB)")
     showing: list[Preset] = []
-    for preset, shows in write_presets(out, presets, quick=toy):
+    for preset, shows in write_presets(out, presets, quick=toy, processes=recipe.processes):
         typer.echo(f"preset: {preset.name}, {preset.summary}")
         if shows:
             showing.append(preset)

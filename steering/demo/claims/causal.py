@@ -131,8 +131,10 @@ def _changes(
     with _caught(session, layer) as stream:
         session.model.hf(input_ids=ids, use_cache=False)
     acts = sae.encode(stream[0])[..., list(features)]
-    # Position 0 and the padding are never edited; special tokens are, as in the study.
+    # Position 0 is never edited; special tokens are, as in the study. Behind its last name nothing
+    # of a text counts: latents that fire on padding alone would have it read again in vain.
     acts[:, 0] = 0.0
+    acts[names.flip(1).cumsum(1).flip(1) == 0] = 0.0
     for row, feature in enumerate(features):
         fires = (acts[..., row] > 0).any(1)
         direction = sae.directions([feature])[0]
@@ -147,7 +149,7 @@ def _changes(
 def _padded(
     texts: Sequence[_Text],
 ) -> tuple[Int[Tensor, "text pos"], Bool[Tensor, "text pos"], Int[Tensor, " text"]]:
-    """Texts side by side, by length; padding stands on the right, where no earlier token sees it."""
+    """Texts side by side, the shortest first, padded where no earlier token sees it."""
     pad = torch.nn.utils.rnn.pad_sequence
     texts = sorted(texts, key=lambda text: len(text.ids))
     return (
