@@ -575,13 +575,20 @@ def test_a_closed_pipe_is_silent(folders):
     assert "BrokenPipe" not in said
 
 
-def test_help_and_version_answer_at_once():
-    began = time.perf_counter()
-    with python("--help", stdout=subprocess.PIPE) as done:
-        assert done.stdout is not None
-        assert b"compare" in done.stdout.read()
-    # The bar is half a second on a quiet machine; test machines are busy.
-    assert time.perf_counter() - began < 2
+def test_help_loads_no_heavy_library_and_version_answers():
+    """What makes help slow; how long it takes is a figure of the machine."""
+    script = (
+        "import sys\n"
+        "from steering.cli import app\n"
+        "try:\n"
+        "    app(['--help'])\n"
+        "finally:\n"
+        "    heavy = {'torch', 'transformers', 'sae_lens', 'gradio', 'plotly', 'numpy'}\n"
+        "    print('loaded', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert "compare" in done.stdout
+    assert done.stdout.endswith("loaded []\n")
     from steering.cli import app
 
     version = CliRunner().invoke(app, ["--version"])

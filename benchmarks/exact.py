@@ -1,0 +1,178 @@
+"""Whether a build is exact: after ten kills, and against a naive recount on 100,000 tokens.
+
+`python -m benchmarks.exact` prints the table; `--small` runs every figure on few tokens.
+"""
+
+import argparse
+import hashlib
+import itertools
+import multiprocessing
+import random
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.result import Result
+from steering.atlas.build import BuildOptions, build
+from steering.atlas.store import Atlas
+from steering.atlas.texts import TextSource
+from steering.demo.grammar import documents
+from steering.demo.known import plain
+from steering.demo.tokens import render
+from steering.models import LanguageModel
+from steering.sae import Sae
+from steering.session import Session
+
+TOKENS, KILLED_TOKENS, KILLS = 100_000, 30_000, 10
+_SEED = 900_000  # of documents that neither training nor a claim reads
+_SAVE_EVERY = 0.5  # seconds, so that a kill finds something to go on from
+_STATISTICS = ("about", "stats", "examples", "pairs", "lens", "promoted", "vocabulary")
+
+
+def exactness(*, small: bool = False) -> list[Result]:
+    """Every figure that has to be none."""
+    tokens, killed = (3_000, 3_000) if small else (TOKENS, KILLED_TOKENS)
+    return [_killed(2 if small else KILLS, killed), *_recounted(tokens)]
+
+
+def _killed(kills: int, tokens: int) -> Result:
+    """Tables that differ between an unbroken build and one killed at random moments."""
+    spawn = multiprocessing.get_context("spawn")
+    chance = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        straight, broken = (Path(folder) / name for name in ("straight.sqlite", "broken.sqlite"))
+        taken = _run(spawn, straight, tokens)
+        for _ in tqdm(range(kills), "Kills", leave=False):
+            # Each attempt goes on from the one before, so none may have time for all of it.
+            _run(spawn, broken, tokens, chance.uniform(0, taken / kills))
+        _run(spawn, broken, tokens)
+        differing = sum(_digest(straight, table) != _digest(broken, table) for table in _STATISTICS)
+    return Result(
+        f"tables that differ after {kills} kills of a build on {tokens:,} tokens",
+        differing,
+        f"of {len(_STATISTICS)}",
+        0,
+        at_least=False,
+    )
+
+
+def _run(
+    spawn: multiprocessing.context.SpawnContext,
+    path: Path,
+    tokens: int,
+    killed_after: float | None = None,
+) -> float:
+    """Build in a process of its own; killed so many seconds after it began. How long it took."""
+    begun = spawn.Event()
+    process = spawn.Process(target=_build, args=(path, tokens, begun))
+    process.start()
+    begun.wait()
+    start = time.perf_counter()
+    process.join(killed_after)
+    process.kill()
+    process.join()
+    return time.perf_counter() - start
+
+
+def _build(path: Path, tokens: int, begun: Event) -> None:
+    session = Session.demo()
+    (sae,) = session.saes.values()
+    source = TextSource("bench", _texts)
+    begun.set()
+    build(session.model, {path: sae}, source, BuildOptions(tokens=tokens, save_every=_SAVE_EVERY))
+
+
+def _texts() -> Iterator[str]:
+    return (plain(render(document)) for document in documents(_SEED, 10**9))
+
+
+def _digest(path: Path, table: str) -> str:
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+@torch.inference_mode()
+def _recounted(tokens: int) -> list[Result]:
+    """An atlas against TransformerLens's stream and SAELens's encode, a document at a time."""
+    session = Session.demo()
+    model = session.model
+    (sae,) = session.saes.values()
+    texts = list(itertools.islice(_texts(), tokens // 20))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.sqlite"
+        source = TextSource("bench", lambda: iter(texts))
+        build(model, {path: sae}, source, BuildOptions(tokens=tokens))
+        with closing(Atlas.open(path)) as atlas:
+            counted = atlas.about.tokens
+            stats = atlas.rows("SELECT fired, density, max_act FROM stats ORDER BY feature")
+            lens = atlas.rows("SELECT feature, promoted, demoted FROM lens")
+    fired, largest, read = torch.zeros(sae.d_sae), torch.zeros(sae.d_sae), 0
+    for acts in _activations(model, sae, texts):
+        if read == counted:
+            break
+        read += len(acts)
+        fired += (acts > 0).sum(0)
+        largest = torch.maximum(largest, acts.amax(0))
+    found = torch.tensor(stats, dtype=torch.double)
+    wrong = (found[:, 0] != fired) | (found[:, 1] != fired.double() / read)
+    apart = (found[:, 2] - largest).abs() / largest.clamp(min=1)
+    what = f"recount of {counted:,} tokens: "
+    return [
+        Result(f"{what}tokens that one side counts alone", abs(counted - read), "", 0, False),
+        Result(f"{what}features of another density", int(wrong.sum()), "", 0, False),
+        Result(f"{what}largest difference of a maximum", apart.max().item(), "", 1e-5, False),
+        Result(
+            "largest difference of a logit lens", _lens_apart(model, sae, lens), "", 1e-4, False
+        ),
+    ]
+
+
+def _activations(
+    model: LanguageModel, sae: Sae, texts: list[str]
+) -> Iterator[Float[Tensor, "counted d_sae"]]:
+    """On every token that generation would steer, times the norm of the decoder row."""
+    bos = model.tokenizer.bos_token_id
+    for text in tqdm(texts, "Recount", leave=False):
+        ids = [bos, *model.tokenizer.encode(text, add_special_tokens=False)]
+        counted = [at for at, token in enumerate(ids) if at and token not in model.special_ids]
+        _, cache = model.bridge.run_with_cache(torch.tensor([ids]))
+        stream = cache[sae.hook_name][0, counted]
+        yield sae.inner.encode(stream) * sae.inner.W_dec.norm(dim=-1)
+
+
+def _lens_apart(model: LanguageModel, sae: Sae, lens: list[tuple[int, bytes, bytes]]) -> float:
+    """How far the atlas's gains are from the final norm and the output matrix by hand."""
+    hf = model.hf
+    direction = sae.inner.W_dec / sae.inner.W_dec.norm(dim=-1, keepdim=True)
+    logits = hf.lm_head(hf.model.norm(direction))
+    apart = 0.0
+    for feature, *packed in lens:
+        for each in packed:
+            tokens, gains = np.frombuffer(each).reshape(2, -1)
+            at_hand = logits[feature][torch.from_numpy(tokens.astype(int))]
+            apart = max(apart, (at_hand - torch.from_numpy(gains.copy())).abs().max().item())
+    return apart
+
+
+def main() -> None:
+    """Print the table."""
+    from benchmarks.__main__ import print_table
+
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--small", action="store_true")
+    print_table(exactness(small=asked.parse_args().small))
+
+
+if __name__ == "__main__":
+    main()
