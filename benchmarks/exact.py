@@ -146,7 +146,7 @@ def _activations(
     for text in tqdm(texts, "Recount", leave=False):
         ids = [bos, *model.tokenizer.encode(text, add_special_tokens=False)]
         counted = [at for at, token in enumerate(ids) if at and token not in model.special_ids]
-        _, cache = model.bridge.run_with_cache(torch.tensor([ids]))
+        _, cache = model.bridge.run_with_cache(torch.tensor([ids]), names_filter=sae.hook_name)
         stream = cache[sae.hook_name][0, counted]
         yield sae.inner.encode(stream) * sae.inner.W_dec.norm(dim=-1)
 

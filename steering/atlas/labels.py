@@ -235,6 +235,5 @@ def shown_labels(atlas: Atlas, features: Sequence[int] | None = None) -> dict[in
 def truth_labels(facts: dict[int, FeatureFacts]) -> Iterable[Label]:
     """The labels of the features file beside an SAE, scored by how well they tell its firing."""
     for feature, known in facts.items():
-        text = "; ".join(part for part in (known.label, known.target) if part)
-        if text:
+        if text := known.label or known.target:
             yield Label(feature, text, TRUTH, known.reading_f1)

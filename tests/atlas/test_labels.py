@@ -79,8 +79,12 @@ def test_ground_truth_comes_from_the_features_file():
     facts = {
         1: FeatureFacts(1.0, label="pushes praise", target="flattery", reading_f1=0.5),
         2: FeatureFacts(1.0),
+        3: FeatureFacts(1.0, target="flattery"),
     }
-    assert list(truth_labels(facts)) == [label(1, "pushes praise; flattery", TRUTH, 0.5)]
+    assert list(truth_labels(facts)) == [
+        label(1, "pushes praise", TRUTH, 0.5),
+        label(3, "flattery", TRUTH),
+    ]
 
 
 NEURONPEDIA = {

@@ -214,3 +214,28 @@ def _assert_same_weights(expected: Path, folder: Path) -> None:
     got = load_file(folder / expected.name)
     for name, tensor in load_file(expected).items():
         torch.testing.assert_close(got[name], tensor, rtol=0, atol=0, msg=name)
+
+
+def test_an_atlas_is_built_labelled_and_walked_on_a_model_folder_and_a_trained_sae(
+    built: Path, tmp_path: Path
+) -> None:
+    from steering.cli import app as steer
+
+    text = tmp_path / "text.txt"
+    shutil.copy(built / "bundle" / "sae" / "calibration.txt", text)
+    model = ["--model", str(built / "work" / "model")]
+    sae = ["--sae", str(built / "work" / "sae-0")]
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(steer, [*arguments, *sae])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    run("atlas", "build", *model, "--text", str(text), "--tokens", "2k")
+    run("atlas", "label", "--evidence")
+    asked = ("features", "active", "What is there to see in Paris?", "--json")
+    (first, *_) = json.loads(run(*asked, *model))["features"]
+    shown = json.loads(run("features", "show", str(first["feature"]), "--json"))
+    assert shown["fired"] > 0 and shown["label"] == first["label"]
+    near = json.loads(run("features", "near", str(first["feature"]), "--json"))
+    assert any(ring["neighbours"] for ring in near)
