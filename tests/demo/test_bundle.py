@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,15 @@ def test_the_features_of_each_claims_preset_are_labelled_with_what_they_push_tow
 
 def _layer(sae: SAE[Any]) -> int:
     return int(sae.cfg.metadata.hook_name.split(".")[1])
+
+
+def test_the_atlas_was_counted_on_this_sae_and_names_no_machine(
+    sae: SAE[Any], manifest: dict[str, Any]
+) -> None:
+    with closing(
+        sqlite3.connect(f"file:{BUNDLE / 'sae' / 'atlas.sqlite'}?mode=ro", uri=True)
+    ) as at:
+        about = {key: json.loads(value) for key, value in at.execute("SELECT * FROM about")}
+    assert about["d_sae"] == sae.cfg.d_sae
+    assert about["tokens"] >= manifest["recipe"]["atlas_tokens"]
+    assert not [value for value in about.values() if isinstance(value, str) and "/" in value]
