@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from multiprocessing.context import SpawnContext
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def _killed(kills: int, tokens: int) -> Result:
 
 
 def _run(
-    spawn: multiprocessing.context.SpawnContext,
+    spawn: SpawnContext,
     path: Path,
     tokens: int,
     killed_after: float | None = None,

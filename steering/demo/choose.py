@@ -10,13 +10,13 @@ from pathlib import Path
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from steering.demo.claims.asked import SampledClaim, sampled_claims
+from steering.demo.claims.asked import Question, SampledClaim, sampled_claims
 from steering.demo.claims.report import open_bundle
 from steering.demo.claims.sampled import ask
 from steering.demo.companions import Companion, companions
 from steering.demo.concepts import BRIDGE
 from steering.demo.features import mean_resid
-from steering.demo.grammar import Document, documents
+from steering.demo.grammar import Document, Turn, documents
 from steering.demo.processes import at_once
 from steering.demo.targets import TONES
 from steering.demo.tuning import SAMPLING, TUNING_SEED, Tried, tune, with_second_feature
@@ -112,8 +112,14 @@ def _candidates(
 
     The grammar's labels say which talks those are; that a feature steers, only its texts show.
     """
-    if claim.name == "suppression":
-        return list(dict.fromkeys(_readers(session, BRIDGE) + by_target["golden-gate"]))[:_READING]
+    if claim.kept is not None:
+        # Of the features that write the name, those tell it from what is kept by which the prompts
+        # part: others take their sights from other cities too.
+        asked = [_asked(question) for question in (claim.question, claim.kept.question)]
+        (sae,) = session.saes.values()
+        parting = [f for f in _parting(session, *asked) if sae.facts[f].writing == BRIDGE]
+        reached = _readers(session, BRIDGE)[:_READING] + by_target["golden-gate"]
+        return list(dict.fromkeys(parting[:_READING] + reached))
     if claim.name in _BRIDGE:
         # What makes the model speak as the bridge or of it is looked for together.
         talks = [d for d in read if d.kind == "subject"]
@@ -132,6 +138,10 @@ def _candidates(
         )
     parting = _parting(session, *about)[:_PARTING]
     return list(dict.fromkeys(parting + _readers(session, concept)[:_READING] + reached))
+
+
+def _asked(question: Question) -> list[Document]:
+    return [Document((Turn("user", prompt),), "asked") for prompt in question.prompts]
 
 
 def _first(talks: Sequence[Document], fits: Callable[[Document], bool]) -> list[Document]:

@@ -71,6 +71,7 @@ class Kept:
     says: str
     question: Question
     n: int
+    """Pairs at least; each prompt is asked as often as the others."""
     most: float
 
 
@@ -130,7 +131,6 @@ SIGHTS = (
     "I am in {city}, what is there to see?",
     "Which landmark of {city} is the most famous?",
 )
-OTHER_CITIES = 20
 FAMOUS = "the most famous sight of its city"
 
 
@@ -220,7 +220,7 @@ def _about(city: str) -> tuple[str, ...]:
 
 def _other_sights() -> Question:
     bridge = by_name()[BRIDGE]
-    towns = [t.name for t in cities() if t.name != bridge.path[-1]][:OTHER_CITIES]
+    towns = [t.name for t in cities() if t.name != bridge.path[-1]]
     prompts = [p for town in towns for p in _about(town)]
     patterns = [re.escape(landmarks(town)[0].name) for town in towns for _ in SIGHTS]
     return Question(tuple(prompts), tuple(patterns))

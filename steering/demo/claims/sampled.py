@@ -182,7 +182,8 @@ def _kept(
     session: Session, kept: Kept, edits: Sequence[Intervention], sampling: Sampling, n: int
 ) -> Outcome:
     rows = _write(session, kept.question, {STEERED: edits}, sampling, n)
-    before, after = (_hits(kept.question, rows[name])[:n] for name in (BASELINE, STEERED))
+    before, after = (_hits(kept.question, rows[name]) for name in (BASELINE, STEERED))
+    n = len(before)  # each prompt as often as the others
     loss, low, high = paired_loss(before, after)
     return Outcome(
         says=kept.says,
