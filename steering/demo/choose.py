@@ -113,11 +113,12 @@ def _candidates(
     The grammar's labels say which talks those are; that a feature steers, only its texts show.
     """
     if claim.kept is not None:
-        # Of the features that write the name, those tell it from what is kept by which the prompts
-        # part: others take their sights from other cities too.
+        # Of the bridge's features, those tell it from what is kept by which the prompts part:
+        # others take their sights from other cities too.
         asked = [_asked(question) for question in (claim.question, claim.kept.question)]
         (sae,) = session.saes.values()
-        parting = [f for f in _parting(session, *asked) if sae.facts[f].writing == BRIDGE]
+        own = {i for i, facts in sae.facts.items() if BRIDGE in (facts.reading, facts.writing)}
+        parting = [feature for feature in _parting(session, *asked) if feature in own]
         reached = _readers(session, BRIDGE)[:_READING] + by_target["golden-gate"]
         return list(dict.fromkeys(parting[:_READING] + reached))
     if claim.name in _BRIDGE:

@@ -149,6 +149,8 @@ def _tried(
         score -= _STRANGE * max(0.0, _mean(surprise(session, texts)) / usual - 2)
         score -= 0.3 * sum(map(repetition, texts)) / len(texts)
         score -= sum(rates[at] for rates in harmed) + 2 * max(0.0, kept[at] - 0.02)
+        if claim.kept is not None:
+            score -= _SHORT * max(0.0, kept[at] - claim.kept.most)
         found.append(Tried(edits, score, hits, kept[at]))
     return sorted(found, key=lambda tried: -tried.score)
 
