@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from benchmarks.atlas import atlas_figures
 from benchmarks.decode import decode_ratios
+from benchmarks.exact import exactness
 from benchmarks.map import map_figures
 from benchmarks.memory import plan_megabytes
 from benchmarks.page import page_figures
@@ -20,7 +21,14 @@ def main() -> None:
     """Measure and print."""
     logging.set_verbosity_error()
     print_table(
-        [*decode_ratios(), plan_megabytes(), *atlas_figures(), *map_figures(), *page_figures()]
+        [
+            *decode_ratios(),
+            plan_megabytes(),
+            *atlas_figures(),
+            *exactness(),
+            *map_figures(),
+            *page_figures(),
+        ]
     )
 
 

@@ -75,7 +75,8 @@ class Recipe:
     atlas_tokens: int = 200_000
     checkpoint_every: int = 200
     processes: int = 2
-    """Training processes of the language model, one thread each."""
+    """One thread each: of the language model's training, and of the SAEs, measurements and claims
+    that are worked on at once. With one, torch's own threads do it."""
 
     @property
     def steps(self) -> int:

@@ -21,6 +21,7 @@ from steering.demo.grammar import documents
 from steering.demo.recipe import SHIPPED
 from steering.demo.targets import STEERS
 from steering.demo.tokens import SPECIAL, render
+from steering.sae import Sae
 
 BUNDLE = Path(__file__).parents[2] / "steering" / "demo" / "bundle"
 
@@ -145,6 +146,7 @@ def test_the_atlas_was_counted_on_this_sae_and_names_no_machine(
         sqlite3.connect(f"file:{BUNDLE / 'sae' / 'atlas.sqlite'}?mode=ro", uri=True)
     ) as at:
         about = {key: json.loads(value) for key, value in at.execute("SELECT * FROM about")}
+    assert about["fingerprint"] == Sae.load(BUNDLE / "sae").fingerprint
     assert about["d_sae"] == sae.cfg.d_sae
     assert about["tokens"] >= manifest["recipe"]["atlas_tokens"]
     assert not [value for value in about.values() if isinstance(value, str) and "/" in value]

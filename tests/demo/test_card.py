@@ -13,7 +13,6 @@ from steering.demo.claims.card import (
     dose_figure,
     first_of_each_prompt,
     map_figure,
-    window,
 )
 from steering.demo.claims.results import (
     Cell,
@@ -25,6 +24,7 @@ from steering.demo.claims.results import (
     Report,
     Sample,
 )
+from steering.demo.claims.window import window
 from steering.measure.rates import Rate
 
 EVIL = '<script>alert(1)</script> & "it\'s"'

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -10,11 +11,12 @@ from typer.testing import CliRunner
 
 from steering.cli.app import app
 from steering.demo.claims.asked import Bar, Question, SampledClaim, at_least, sampled_claims
-from steering.demo.claims.dose import STRENGTHS, openings, window
+from steering.demo.claims.dose import STRENGTHS, openings
 from steering.demo.claims.quality import is_on_topic, typed_questions
 from steering.demo.claims.report import claim_presets, measure_claims, open_bundle
 from steering.demo.claims.results import Cell, ClaimResult, Dose, Outcome
 from steering.demo.claims.table import markdown
+from steering.demo.claims.window import window
 from steering.demo.concepts import BRANCHES, BRIDGE, by_name, find
 from steering.demo.wording import Writer
 from steering.demo.world import table
@@ -107,19 +109,18 @@ def test_the_41_strengths_are_even_about_zero_and_reach_ten() -> None:
     assert [-s for s in reversed(STRENGTHS)] == list(STRENGTHS)
 
 
-def test_the_window_leaves_out_weak_doses_and_broken_texts() -> None:
-    doses = [
-        Dose(1.0, Rate(5, 10), -1.0, 0.5),
-        Dose(2.0, Rate(9, 10), -0.5, 0.9),
-        Dose(3.0, Rate(10, 10), -0.2, 2.5),
-    ]
-    assert [dose.strength for dose in window(doses, unsteered=0.5)] == [2.0]
-    assert window([Dose(1.0, Rate(0, 10), -1.0, 0.5)], unsteered=0.5) == []
+def test_a_feature_that_does_nothing_has_no_window_though_chance_names_the_bridge() -> None:
+    flat = [Dose(s, Rate((2, 4, 1, 6)[at % 4], 40), 0.0, 0.9) for at, s in enumerate(STRENGTHS)]
+    assert window(flat) is None
+    acting = [replace(dose, rate=Rate(36, 40)) if dose.strength > 3 else dose for dose in flat]
+    assert window(acting) == (STRENGTHS[31], STRENGTHS[-1])
+    # Far below zero it would be the other way round, and no dose of the feature.
+    assert window([replace(dose, strength=-dose.strength) for dose in acting]) is None
 
 
 def test_an_opening_stops_before_the_first_name_and_stands_once() -> None:
-    found = openings(seed=3, count=30)
-    assert found == openings(seed=3, count=30) != openings(seed=4, count=30)
+    found = openings(seed=3, wanted=30)
+    assert found == openings(seed=3, wanted=30) != openings(seed=4, wanted=30)
     assert len(set(found)) == 30
     assert not [words for words in found if words != words.rstrip() or list(find(words))]
 

@@ -131,7 +131,6 @@ SIGHTS = (
     "I am in {city}, what is there to see?",
     "Which landmark of {city} is the most famous?",
 )
-FAMOUS = "the most famous sight of its city"
 
 
 def sampled_claims() -> tuple[SampledClaim, ...]:

@@ -7,7 +7,6 @@ may ask no other machine for anything: its own policy forbids it.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from itertools import groupby
 from string import Template
 from typing import Any
 
@@ -21,15 +20,18 @@ from steering.demo.claims.results import (
     Report,
     Sample,
 )
+from steering.demo.claims.window import (
+    OF_THE_PEAK,
+    TIMES_THE_SURPRISE,
+    by_strength,
+    surprise_limit,
+    window,
+)
 from steering.measure.rates import Rate
 
 TITLE = "Steering with SAE features: the claims, measured"
 CELLS = ("unsteered", "steered", "random", "feature")
 SAMPLES_SHOWN = 5
-OF_THE_PEAK = 0.8
-"""The window of strengths: at least this share of the best rate ..."""
-TIMES_THE_SURPRISE = 2.0
-"""... and less than this many times the surprise at strength 0."""
 
 Figure = dict[str, Any]
 """What plotly.js draws: its "data" and its "layout"."""
@@ -53,34 +55,9 @@ def card(report: Report, *, title: str = TITLE) -> str:
     )
 
 
-def window(doses: Iterable[Dose]) -> tuple[float, float] | None:
-    """The longest run of strengths that act and still read well; None where none is to be had.
-
-    Each of them keeps `OF_THE_PEAK` of the best rate at less than `TIMES_THE_SURPRISE` times the
-    surprise at strength 0, which must have been measured.
-    """
-    ordered = _by_strength(doses)
-    limit = surprise_limit(ordered)
-    if limit is None:
-        return None
-    least = OF_THE_PEAK * max(dose.rate.share for dose in ordered)
-    if least == 0:
-        return None
-    good = groupby(ordered, lambda d: d.rate.share >= least and d.surprise < limit)
-    runs = [[dose.strength for dose in run] for keeps, run in good if keeps]
-    longest = max(runs, key=len, default=None)
-    return (longest[0], longest[-1]) if longest else None
-
-
-def surprise_limit(doses: Iterable[Dose]) -> float | None:
-    """The surprise the window stays below; None where strength 0 was not measured."""
-    at_zero = (dose.surprise for dose in doses if dose.strength == 0)
-    return next((TIMES_THE_SURPRISE * surprise for surprise in at_zero), None)
-
-
 def dose_figure(doses: Iterable[Dose]) -> Figure:
     """Rate with its interval and effect above, surprise below, the window shaded in both."""
-    ordered = _by_strength(doses)
+    ordered = by_strength(doses)
     strengths = [dose.strength for dose in ordered]
     low, high = zip(*(dose.rate.interval for dose in ordered), strict=True)
     band = {
@@ -246,7 +223,7 @@ def _dose_response(result: ClaimResult) -> str:
     rows = "\n".join(
         f"<tr><td>{dose.strength:g}</td><td>{_rate(dose.rate)}</td>"
         f"<td>{dose.effect:.2f}</td><td>{dose.surprise:.2f}</td></tr>"
-        for dose in _by_strength(result.doses)
+        for dose in by_strength(result.doses)
     )
     heads = ("strength", "rate", "effect", "surprise")
     return f"""<section>
@@ -254,7 +231,7 @@ def _dose_response(result: ClaimResult) -> str:
 {_plot(dose_figure(result.doses), f"dose-{result.name}", "Rate, effect and surprise by strength")}
 <p class="note">{found}at least {_percent(OF_THE_PEAK)} of the best rate at less than
 {TIMES_THE_SURPRISE:g} times the surprise of strength 0, the dotted line. Effect is the mean
-log-probability per token of the target answers.</p>
+log-odds, in nats a token, of the bridge's answers against other sights' in the same words.</p>
 <details><summary>The figures of the curve</summary>
 {_scrolling("The figures of the curve", heads, rows)}
 </details>
@@ -393,10 +370,6 @@ def _in_plot(text: str) -> str:
 def _hover(point: MapPoint) -> str:
     label, branch = _in_plot(point.label), _in_plot(point.branch)
     return f"<b>{label}</b><br>{branch}<br>feature {point.feature}"
-
-
-def _by_strength(doses: Iterable[Dose]) -> list[Dose]:
-    return sorted(doses, key=lambda dose: dose.strength)
 
 
 def _line(

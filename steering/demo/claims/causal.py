@@ -46,16 +46,20 @@ def measure_causal(session: Session, *, seed: int, features: int = FEATURES) -> 
     if len(chosen) < 2:
         return _unlabelled(len(chosen), features, time.perf_counter() - started)
     texts = _texts(session, [each.concept.name for each in chosen], seed)
+    told = torch.zeros(len(chosen), dtype=torch.bool)
+    told[[text.concept for text in texts]] = True
+    if told.sum() < 2:
+        return _unlabelled(int(told.sum()), features, time.perf_counter() - started)
     change = _changes(session, [each.feature for each in chosen], texts)
     own = change.diagonal()
-    others = (change.sum(1) - own) / (len(chosen) - 1)
-    below = int((own < others).sum())
+    others = (change.sum(1) - own) / (told.sum() - told.int()).clamp(min=1)
+    below = int((told & (own < others)).sum())  # of whom no text tells, nothing is shown
     least = round(0.9 * features)
     return ClaimResult(
         name="causal",
         study=_STUDY,
-        measured=f"{len(chosen)} features of highest F1, one a concept, ablated in documents of "
-        "held-out seeds; change in log-probability of the concepts' names",
+        measured=f"{len(chosen)} features of highest F1, one a concept, ablated in {len(texts)} "
+        "documents of held-out seeds; change in log-probability of the concepts' names",
         edits="ablate",
         outcomes=(
             Outcome(
@@ -66,9 +70,9 @@ def measure_causal(session: Session, *, seed: int, features: int = FEATURES) -> 
             ),
             Outcome(
                 "mean change of own words against the others', in nats",
-                f"{own.mean():.3f} against {others.mean():.3f}",
+                f"{own[told].mean():.3f} against {others[told].mean():.3f}",
                 "own lower",
-                bool(own.mean() < others.mean()),
+                bool(own[told].mean() < others[told].mean()),
             ),
         ),
         seconds=time.perf_counter() - started,
@@ -77,7 +81,7 @@ def measure_causal(session: Session, *, seed: int, features: int = FEATURES) -> 
 
 def _unlabelled(found: int, asked: int, seconds: float) -> ClaimResult:
     """The claim as missed, where the SAE has no labels to choose features by."""
-    outcome = Outcome("features with a reading label", str(found), f"≥ {asked}", False)
+    outcome = Outcome("features with a reading label and texts", str(found), f"≥ {asked}", False)
     return ClaimResult("causal", _STUDY, "nothing to ablate", "", (outcome,), seconds)
 
 
@@ -95,11 +99,11 @@ def _texts(session: Session, concepts: Sequence[str], seed: int) -> list[_Text]:
     found: list[_Text] = []
     for rendered in map(render, documents(seed, _SEARCHED)):
         # Whatever it is about: a city is named in many documents and the subject of none.
-        for at in (at for at in left if left[at] and concepts[at] in rendered):
-            text = _text(session, rendered, concepts[at], at)
+        for concept in (c for c in left if left[c] and concepts[c] in rendered):
+            text = _text(session, rendered, concepts[concept], concept)
             if text is not None:
                 found.append(text)
-                left[at] -= 1
+                left[concept] -= 1
         if not any(left.values()):
             break
     return found

@@ -5,7 +5,7 @@ log-odds of the bridge's answer against the same answer with another sight's nam
 below zero; the window takes the texts. The answer's log-probability alone would mix in how fluent
 the model still is: far below zero, where text breaks, it rises for whatever is said.
 
-The texts go on from the openings of letters, stories and speeches, at temperature 1: there much can
+The texts go on from the openings of documents that are no talk, at temperature 1: there much can
 follow, and the unsteered surprise is the model's own entropy. A question of who it is has one
 answer of 0.3 nats a token, which no other answer, however fluent, comes within twice of.
 """
@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 from steering.demo.claims.asked import BRIDGE_WORDS, Question, SampledClaim
 from steering.demo.claims.results import ClaimResult, Dose, Outcome
-from steering.demo.claims.sampled import ask, count
+from steering.demo.claims.sampled import ask, count, written
+from steering.demo.claims.window import OF_THE_PEAK, TIMES_THE_SURPRISE, window
 from steering.demo.concepts import BRIDGE, by_name
 from steering.demo.grammar import documents, spans
 from steering.interventions import Intervention
@@ -26,7 +27,7 @@ from steering.measure.ranks import spearman
 from steering.measure.rates import Rate
 from steering.presets import Preset
 from steering.presets.use import pinned
-from steering.records import BASELINE, Row
+from steering.records import Row
 from steering.session import Session
 
 STRENGTHS = tuple(10 * math.copysign((at / 20) ** 2, at) for at in range(-20, 21))
@@ -44,8 +45,6 @@ _ASKED = 5  # of the claim's prompts, for the log-odds
 _OPENINGS = 20
 _LETTERS = 10  # at least, before an opening's first name
 _SAMPLING = {"temperature": 1.0, "max_new_tokens": 40}
-_WINDOW_SHARE = 0.8
-_WINDOW_SURPRISE = 2.0
 
 
 def measure_dose(
@@ -63,15 +62,10 @@ def measure_dose(
     started = time.perf_counter()
     edits = pinned(preset, session)
     variants = {f"{s:g}": at_multiple(edits, s) for s in STRENGTHS}
-    question = Question(openings(seed, min(samples, _OPENINGS)), (BRIDGE_WORDS,))
+    question = Question(openings(seed, max(1, min(samples, _OPENINGS))), (BRIDGE_WORDS,))
     sampling = preset.sampling.model_copy(update={"seed": seed, **_SAMPLING})
     repeats = math.ceil(samples / len(question.prompts))
-    made = session.compare(
-        list(question.prompts), variants, sampling, samples=repeats, allow_inert=True
-    )
-    rows: dict[str, list[Row]] = {name: [] for name in (BASELINE, *variants)}
-    for row in made.rows:
-        rows[row.name].append(row)
+    rows = written(session, question.prompts, variants, sampling, repeats, asking=str)
     effects = _effects(session, claim, list(variants.values()))
     doses = [
         Dose(
@@ -85,24 +79,24 @@ def measure_dose(
     return ClaimResult(
         name="dose-response",
         study="dose and response: more of the feature, more of the bridge, until the text breaks",
-        measured="41 strengths from -10 to 10 × max_act; texts that go on from openings of "
-        "letters, stories and speeches name the bridge or what is its own",
+        measured="41 strengths from -10 to 10 × max_act, on the preset's schedule; texts that go "
+        "on from the openings of documents name the bridge or what is its own",
         edits=preset.summary,
-        outcomes=_outcomes(doses, _surprise(session, rows[BASELINE])),
+        outcomes=_outcomes(doses),
         seconds=time.perf_counter() - started,
         doses=tuple(doses),
     )
 
 
-def openings(seed: int, count: int) -> tuple[str, ...]:
-    """How documents that are no talk begin, up to their first name; no two the same."""
+def openings(seed: int, wanted: int) -> tuple[str, ...]:
+    """How so many documents that are no talk begin, up to their first name; no two the same."""
     found: dict[str, None] = {}
     for document in documents(seed, 10**9):
         (turn, *_) = document.turns
         names = [span.start for span in spans(document) if (span.turn, span.role) == (0, "name")]
         if turn.role == "text" and names and names[0] >= _LETTERS:
             found[turn.content[: names[0]].rstrip()] = None
-        if len(found) == count:
+        if len(found) >= wanted:
             break
     return tuple(found)
 
@@ -110,18 +104,6 @@ def openings(seed: int, count: int) -> tuple[str, ...]:
 def at_multiple(edits: Sequence[Intervention], multiple: float) -> list[Intervention]:
     """The edits at one multiple of each feature's maximum."""
     return [e.model_copy(update={"strength": multiple, "unit": "max_act"}) for e in edits]
-
-
-def window(doses: Sequence[Dose], unsteered: float) -> list[Dose]:
-    """The doses whose rate is at least 80 % of the peak, in texts under twice the surprise."""
-    peak = max(dose.rate.share for dose in doses)
-    if peak == 0:
-        return []
-    return [
-        dose
-        for dose in doses
-        if dose.rate.share >= _WINDOW_SHARE * peak and dose.surprise < _WINDOW_SURPRISE * unsteered
-    ]
 
 
 def _effects(
@@ -157,12 +139,13 @@ def _surprise(session: Session, rows: Sequence[Row]) -> float:
     return sum(value * n for value, n in counted) / max(1, sum(n for _, n in counted))
 
 
-def _outcomes(doses: Sequence[Dose], unsteered: float) -> tuple[Outcome, ...]:
+def _outcomes(doses: Sequence[Dose]) -> tuple[Outcome, ...]:
     peak = max(range(len(doses)), key=lambda at: doses[at].effect)
     rising = doses[: peak + 1]
     real = spearman([d.strength for d in rising], [d.effect for d in rising]) if peak else 0.0
-    inside = window(doses, unsteered)
-    named = f"{inside[0].strength:g} to {inside[-1].strength:g} × max_act" if inside else "empty"
+    inside = window(doses)
+    named = f"{inside[0]:g} to {inside[1]:g} × max_act" if inside else "empty"
+    (none,) = (dose for dose in doses if dose.strength == 0)
     top: Rate = max((dose.rate for dose in doses), key=lambda rate: rate.share)
     return (
         Outcome(
@@ -173,10 +156,11 @@ def _outcomes(doses: Sequence[Dose], unsteered: float) -> tuple[Outcome, ...]:
             real >= 0.9,
         ),
         Outcome(
-            f"window: at least 80 % of the peak ({top.share:.0%}) and surprise under "
-            f"2 × {unsteered:.2f} nats",
+            f"window: at least {OF_THE_PEAK:.0%} of the peak ({top.share:.0%}, unsteered "
+            f"{none.rate.share:.0%}) and surprise under {TIMES_THE_SURPRISE:g} × "
+            f"{none.surprise:.2f} nats",
             named,
             "not empty",
-            bool(inside),
+            inside is not None,
         ),
     )

@@ -23,7 +23,8 @@ from steering.presets.use import check_preset
 from steering.session import Session
 
 FIRST_SEED = 1_000
-_STEP = 1_000  # a claim's texts take up to a few hundred seeds in a row
+_STEP = 1_000  # a claim's texts take some hundred seeds in a row; those of other claims' prompts
+# may take the same, and share no more than their noise
 Measure = Callable[[], ClaimResult]
 OTHERS = (
     "dose-response",

@@ -6,7 +6,7 @@ seeded unit vector and along another live feature. Rows of one prompt and seed s
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from steering.demo.claims.asked import SAMPLES, Bar, Cell, Check, Kept, Question, SampledClaim
@@ -18,7 +18,7 @@ from steering.measure.rates import Rate, paired_loss
 from steering.presets import Preset
 from steering.presets.use import pinned
 from steering.records import BASELINE, Row
-from steering.requests import STEERED, RowRequest
+from steering.requests import STEERED, Prompt, RowRequest
 from steering.session import Session
 
 SHOWN = 6  # sample pairs kept for the card
@@ -57,8 +57,8 @@ def measure_sampled(
     for check in claim.also:
         outcomes.append(_check(session, check, rows, claim, edits, sampling, samples))
     if claim.kept is not None:
-        # As many pairs for each sample asked as the claim has for its 200.
-        n = max(2, claim.kept.n * samples // SAMPLES)
+        # As many pairs for each sample as the claim has for its 200, and at least one a prompt.
+        n = max(1, claim.kept.n * samples // SAMPLES)
         outcomes.append(_kept(session, claim.kept, edits, sampling, n))
     return ClaimResult(
         name=claim.name,
@@ -114,6 +114,7 @@ def written(
     variants: Variants,
     sampling: Sampling,
     repeats: int,
+    asking: Callable[[str], Prompt] = ask,
 ) -> dict[str, list[Row]]:
     """Rows by variant, the unsteered ones with them, in one batched decode.
 
@@ -121,7 +122,7 @@ def written(
     noise would all turn out well or ill together, and an interval would be too narrow for them.
     """
     asked = [
-        (name, RowRequest(f"{name}, seed {seed}", ask(prompt), edits, seed))
+        (name, RowRequest(f"{name}, seed {seed}", asking(prompt), edits, seed))
         for at, prompt in enumerate(prompts)
         for seed in range(sampling.seed + at * repeats, sampling.seed + (at + 1) * repeats)
         for name, edits in ({BASELINE: ()} | dict(variants)).items()

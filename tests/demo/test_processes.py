@@ -1,0 +1,21 @@
+"""Parts that run at once come back in their order, and can be handed to another process."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from steering.demo.choose import _chosen
+from steering.demo.claims.asked import SampledClaim, sampled_claims
+from steering.demo.processes import at_once
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_each_call_returns_comes_in_their_order(processes: int) -> None:
+    assert list(at_once(processes, pow, [(2, 5), (3, 2), (10, 3)])) == [32, 9, 1000]
+
+
+@pytest.mark.parametrize("claim", sampled_claims(), ids=lambda claim: claim.name)
+def test_a_claim_can_be_chosen_for_in_another_process(claim: SampledClaim) -> None:
+    call = (_chosen, (Path("bundle"), claim, [1, 2]))
+    assert pickle.loads(pickle.dumps(call)) == call
