@@ -29,6 +29,7 @@ _SCHEDULES = (
     Schedule(kind="decay", tokens=16),
 )
 _FINALISTS = 4
+_LIKELY = 24  # pairs that are tried again
 _SHORT = 2.0  # reaching the bar comes before plain words
 _ABOVE = 0.08  # tuning rates a few texts, and the best of many looks better than it is
 _STRANGE = 0.05  # a little: any answer that is the claim's own surprises the unsteered model
@@ -92,6 +93,8 @@ def with_second_feature(
         for by in (_WEAKER if raises else _MUCH_WEAKER)
     ]
     ranked = _tried(session, claim, list(dict.fromkeys(pairs)), samples=2)
+    # The best of many by a few texts are the luckiest.
+    ranked = _tried(session, claim, [each.edits for each in ranked[:_LIKELY]], samples=8)
     near = [
         tuple(_times(edit, by) for edit, by in zip(each.edits, both, strict=True))
         for each in ranked[:_FINALISTS]
