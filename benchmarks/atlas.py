@@ -4,7 +4,6 @@
 minute and meets no bar by it.
 """
 
-import argparse
 import multiprocessing
 import random
 import resource
@@ -18,6 +17,7 @@ import torch
 from sae_lens import SAE
 
 from benchmarks.result import Result
+from benchmarks.table import command
 from steering.atlas import geometry
 from steering.atlas.build import build
 from steering.atlas.labels import Label, add_labels
@@ -179,14 +179,5 @@ def sae_of(features: int, width: int) -> Sae:
     return Sae("bench", SAE.from_dict(cfg))
 
 
-def main() -> None:
-    """Print the table."""
-    from benchmarks.__main__ import print_table
-
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--small", action="store_true")
-    print_table(atlas_figures(small=asked.parse_args().small))
-
-
 if __name__ == "__main__":
-    main()
+    command(atlas_figures, __doc__)

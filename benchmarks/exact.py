@@ -4,7 +4,6 @@
 built here is built in small groups, so that each attempt leaves something to go on from.
 """
 
-import argparse
 import hashlib
 import itertools
 import multiprocessing
@@ -24,6 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.result import Result
+from benchmarks.table import command
 from steering.atlas import token_rows
 from steering.atlas.build import BuildOptions, build
 from steering.atlas.checkpoint import checkpoint_path
@@ -178,14 +178,5 @@ def _lens_apart(model: LanguageModel, sae: Sae, lens: list[tuple[int, bytes, byt
     return torch.stack(apart).max().item()
 
 
-def main() -> None:
-    """Print the table."""
-    from benchmarks.__main__ import print_table
-
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--small", action="store_true")
-    print_table(exactness(small=asked.parse_args().small))
-
-
 if __name__ == "__main__":
-    main()
+    command(exactness, __doc__)

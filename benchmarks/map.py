@@ -8,7 +8,6 @@ faster than is the floor: frames in which two pixels of the same page change.
 `python -m benchmarks.map` prints the table; `--small` takes a map of 4,096 features.
 """
 
-import argparse
 import random
 import shutil
 import statistics
@@ -25,6 +24,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.atlas import WIDE, sae_of
 from benchmarks.result import Result
+from benchmarks.table import command
 from steering.atlas.labels import Label, add_labels
 from steering.atlas.store import Atlas
 from steering.session import Session
@@ -201,14 +201,5 @@ def _fill(atlas: Atlas, features: int) -> None:
     add_labels(atlas, [Label(f, f"label of {f}", "bench") for f in named])
 
 
-def main() -> None:
-    """Print the table."""
-    from benchmarks.__main__ import print_table
-
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--small", action="store_true")
-    print_table(map_figures(small=asked.parse_args().small))
-
-
 if __name__ == "__main__":
-    main()
+    command(map_figures, __doc__)
