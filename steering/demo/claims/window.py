@@ -19,11 +19,10 @@ def window(doses: Iterable[Dose]) -> tuple[float, float] | None:
     have been measured.
     """
     ordered = by_strength(doses)
-    none = next((dose for dose in ordered if dose.strength == 0), None)
-    if none is None:
+    none, limit = at_zero(ordered), surprise_limit(ordered)
+    if none is None or limit is None:
         return None
     least = OF_THE_PEAK * max(dose.rate.share for dose in ordered)
-    limit = TIMES_THE_SURPRISE * none.surprise
     _, chance = none.rate.interval
 
     def keeps(dose: Dose) -> bool:
@@ -38,8 +37,13 @@ def window(doses: Iterable[Dose]) -> tuple[float, float] | None:
 
 def surprise_limit(doses: Iterable[Dose]) -> float | None:
     """The surprise the window stays below; None where strength 0 was not measured."""
-    at_zero = (dose.surprise for dose in doses if dose.strength == 0)
-    return next((TIMES_THE_SURPRISE * surprise for surprise in at_zero), None)
+    none = at_zero(doses)
+    return None if none is None else TIMES_THE_SURPRISE * none.surprise
+
+
+def at_zero(doses: Iterable[Dose]) -> Dose | None:
+    """What was measured at strength 0, if it was."""
+    return next((dose for dose in doses if dose.strength == 0), None)
 
 
 def by_strength(doses: Iterable[Dose]) -> list[Dose]:
