@@ -3,6 +3,7 @@
 Two threads of one process wait for each other at every operation; two processes never do.
 """
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -27,7 +28,16 @@ def at_once(
         yield from (make(*call) for call in calls)
         return
     # Spawned: a forked copy of a process that has used torch's threads hangs in its first product.
-    with ProcessPoolExecutor(
-        processes, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin) as pool:
         yield from pool.map(make, *zip(*calls, strict=True))
+
+
+def processors() -> int:
+    """How many of them torch would use, which may be told to take fewer than there are."""
+    return torch.get_num_threads()
+
+
+def _begin() -> None:
+    torch.set_num_threads(1)
+    # Ctrl-C reaches every process of a terminal: these end at once, and the first one says so.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

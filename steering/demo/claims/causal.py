@@ -38,19 +38,28 @@ class _Text:
     names: Bool[Tensor, " pos"]
 
 
-def measure_causal(session: Session, *, seed: int, features: int = FEATURES) -> ClaimResult:
-    """Ablate the features of highest F1, one a concept, and compare own words with the others'."""
+def measure_causal(
+    session: Session, *, seed: int, features: int = FEATURES, each: int = DOCUMENTS
+) -> ClaimResult:
+    """Ablate the features of highest F1, one a concept, and compare own words with the others'.
+
+    Args:
+        session: The bundled model and SAE.
+        seed: Of the documents.
+        features: How many.
+        each: Documents for each concept.
+    """
     started = time.perf_counter()
     (sae,) = session.saes.values()
     chosen = best_by_concept(labelled(sae), features)
     if len(chosen) < 2:
         return _unlabelled(len(chosen), features, time.perf_counter() - started)
-    texts = _texts(session, [each.concept.name for each in chosen], seed)
+    texts = _texts(session, [found.concept.name for found in chosen], seed, each)
     told = torch.zeros(len(chosen), dtype=torch.bool)
     told[[text.concept for text in texts]] = True
     if told.sum() < 2:
         return _unlabelled(int(told.sum()), features, time.perf_counter() - started)
-    change = _changes(session, [each.feature for each in chosen], texts)
+    change = _changes(session, [found.feature for found in chosen], texts)
     own = change.diagonal()
     others = (change.sum(1) - own) / (told.sum() - told.int()).clamp(min=1)
     below = int((told & (own < others)).sum())  # of whom no text tells, nothing is shown
@@ -93,9 +102,9 @@ def best_by_concept(known: Sequence[Labelled], count: int) -> list[Labelled]:
     return list(best.values())[:count]
 
 
-def _texts(session: Session, concepts: Sequence[str], seed: int) -> list[_Text]:
+def _texts(session: Session, concepts: Sequence[str], seed: int, each: int) -> list[_Text]:
     """A few documents for each concept that name it more than once."""
-    left = dict.fromkeys(range(len(concepts)), DOCUMENTS)
+    left = dict.fromkeys(range(len(concepts)), each)
     found: list[_Text] = []
     for rendered in map(render, documents(seed, _SEARCHED)):
         # Whatever it is about: a city is named in many documents and the subject of none.

@@ -5,17 +5,19 @@ Each has a seed of its own, none of which was used to choose its preset.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from steering.bundle import BUNDLE
 from steering.demo.claims.asked import SAMPLES, SampledClaim, sampled_claims
-from steering.demo.claims.causal import measure_causal
+from steering.demo.claims.causal import DOCUMENTS, measure_causal
 from steering.demo.claims.dose import SAMPLES as DOSE_SAMPLES
 from steering.demo.claims.dose import measure_dose
 from steering.demo.claims.geometry import measure_inner_conflict, measure_neighbourhood
 from steering.demo.claims.quality import measure_quality, measure_sae_quality
 from steering.demo.claims.results import ClaimResult, Outcome, Report
 from steering.demo.claims.sampled import measure_sampled
+from steering.demo.processes import at_once
 from steering.errors import LoadError
 from steering.presets import Preset, load_preset
 from steering.presets.files import packaged_folder
@@ -55,6 +57,42 @@ def open_bundle(folder: Path = BUNDLE) -> Session:
 def claim_names() -> tuple[str, ...]:
     """Every claim, in the order of the table."""
     return (*(claim.name for claim in sampled_claims()), *OTHERS)
+
+
+def measure_at_once(
+    folder: Path,
+    presets: Mapping[str, Preset],
+    *,
+    only: tuple[str, ...] = (),
+    samples: int = SAMPLES,
+    seed: int = FIRST_SEED,
+    processes: int,
+) -> Iterator[ClaimResult]:
+    """Measure the named claims of a bundle (or all), several at once, in the table's order.
+
+    Args:
+        folder: The bundle, which each process opens for itself.
+        presets: As for `measure_claims`, like all that follows.
+        processes: How many at most.
+
+    Raises:
+        LoadError: The folder is no bundle.
+        PresetError: A preset was made on another SAE.
+    """
+    names = [name for name in claim_names() if not only or name in only]
+    calls = [(folder, dict(presets), name, samples, seed) for name in names]
+    yield from at_once(min(processes, len(calls)), _measured, calls)
+
+
+def _measured(
+    folder: Path, presets: Mapping[str, Preset], name: str, samples: int, seed: int
+) -> ClaimResult:
+    session = _opened(folder)
+    (result,) = measure_claims(session, presets, only=(name,), samples=samples, seed=seed)
+    return result
+
+
+_opened = cache(open_bundle)  # once in each process
 
 
 def measure_claims(
@@ -105,7 +143,8 @@ def _measures(
         sae, feature, seed=seeds["neighbourhood"]
     )
     found["inner-conflict"] = lambda: measure_inner_conflict(sae, seed=seeds["inner-conflict"])
-    found["causal"] = lambda: measure_causal(session, seed=seeds["causal"])
+    each = max(1, DOCUMENTS * samples // SAMPLES)
+    found["causal"] = lambda: measure_causal(session, seed=seeds["causal"], each=each)
     found["model-quality"] = lambda: measure_quality(session, seed=seeds["model-quality"])
     found["sae-quality"] = lambda: measure_sae_quality(session, seed=seeds["sae-quality"])
     return found
