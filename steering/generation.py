@@ -133,7 +133,8 @@ class Decoder:
         with torch.inference_mode():
             logits, cache, history, record = self._forward(state)
             logprobs = logits.log_softmax(-1)
-            chosen = choose(logits, [row.draw for row in state.rows], self.sampling)
+            draws = [None if row.finish else row.draw for row in state.rows]
+            chosen = choose(logits, draws, self.sampling)
             moved = self._against_baseline(state.rows, logprobs)
         ids = chosen.tolist()
         picked = logprobs.gather(-1, chosen[:, None])[:, 0].tolist()

@@ -33,8 +33,10 @@ def run_demo(
     if samples < 1:
         raise SteeringError(f"{samples} samples were asked for. Ask for at least 1.")
     started = time.perf_counter()
+    from steering.demo.processes import begin_import, processors
+
+    begin_import("steering.demo.claims.report")
     from steering.demo.claims import report
-    from steering.demo.processes import processors
 
     unknown = [name for name in only if name not in report.claim_names()]
     if unknown:
@@ -42,7 +44,6 @@ def run_demo(
             f"There is no claim {unknown[0]!r}. Claims are {', '.join(report.claim_names())}."
         )
     chosen = report.claim_presets(presets)
-    session = report.open_bundle(bundle or report.BUNDLE)
     names = only or report.claim_names()
     results: list[ClaimResult] = []
     measured = report.measure_at_once(
@@ -55,6 +56,8 @@ def run_demo(
     )
     with typer.progressbar(measured, length=len(names), label="Claims", file=sys.stderr) as bar:
         results.extend(bar)
+    results.sort(key=lambda result: report.claim_names().index(result.name))
+    session = report.open_bundle(bundle or report.BUNDLE)
     return report.report_of(session, tuple(results), started)
 
 

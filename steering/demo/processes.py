@@ -1,17 +1,18 @@
 """Independent parts of the recipe at once: a process and one thread for each.
 
-Two threads of one process wait for each other at every operation; two processes never do.
+Two threads of one process wait for each other at every operation; two processes never do. torch is
+imported inside functions: this module is there before it, to have it imported elsewhere too.
 """
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
-import torch
-
 Made = TypeVar("Made")
+_FORKSERVER = "forkserver"
 
 
 def at_once(
@@ -27,17 +28,43 @@ def at_once(
     if processes == 1:
         yield from (make(*call) for call in calls)
         return
-    # Spawned: a forked copy of a process that has used torch's threads hangs in its first product.
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin) as pool:
+    with ProcessPoolExecutor(processes, _context(make.__module__), initializer=_begin) as pool:
         yield from pool.map(make, *zip(*calls, strict=True))
 
 
 def processors() -> int:
     """How many of them torch would use, which may be told to take fewer than there are."""
+    import torch
+
     return torch.get_num_threads()
 
 
+def begin_import(module: str) -> None:
+    """Import a module in the process that `at_once` forks, while this one goes on.
+
+    SAELens alone takes ten seconds to import.
+    """
+    if _FORKSERVER in get_all_start_methods():
+        _context(module)
+        forkserver.ensure_running()
+
+
+def _context(module: str) -> BaseContext:
+    """Processes that have imported the module once, for all of them, where the system can.
+
+    Never forked from here: a copy of a process that has used torch's threads hangs in its first
+    product.
+    """
+    if _FORKSERVER not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context(_FORKSERVER)
+    context.set_forkserver_preload([module])
+    return context
+
+
 def _begin() -> None:
+    import torch
+
     torch.set_num_threads(1)
     # Ctrl-C reaches every process of a terminal: these end at once, and the first one says so.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

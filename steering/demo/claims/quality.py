@@ -27,7 +27,7 @@ from steering.requests import RowRequest
 from steering.session import Session
 
 ON_TOPIC, GRAMMATICAL = 0.9, 0.9
-_EVALUATED = 5_000  # tokens at least
+_EVALUATED = 2_500  # tokens at least; with whole documents, twice as many
 _SAMPLING = Sampling(max_new_tokens=40, temperature=0.6, stop=("Human:", "Assistant:"))
 
 

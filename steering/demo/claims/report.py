@@ -27,6 +27,7 @@ from steering.session import Session
 FIRST_SEED = 1_000
 _STEP = 1_000  # a claim's texts take some hundred seeds in a row; those of other claims' prompts
 # may take the same, and share no more than their noise
+_LONG = ("causal", "dose-response", "sae-quality")  # last, they would keep one process alone
 Measure = Callable[[], ClaimResult]
 OTHERS = (
     "dose-response",
@@ -46,12 +47,16 @@ def open_bundle(folder: Path = BUNDLE) -> Session:
     """
     if folder == BUNDLE:
         return Session.demo()
+    _check_bundle(folder)
+    return Session.load(folder / "model", sae=folder / "sae", device="cpu")
+
+
+def _check_bundle(folder: Path) -> None:
     if not (folder / "model").is_dir() or not (folder / "sae").is_dir():
         raise LoadError(
             f"{str(folder)!r} is no bundle: it has no folders `model` and `sae`. Make one with "
             "`python -m steering.demo.train all --out FOLDER`."
         )
-    return Session.load(folder / "model", sae=folder / "sae", device="cpu")
 
 
 def claim_names() -> tuple[str, ...]:
@@ -68,7 +73,7 @@ def measure_at_once(
     seed: int = FIRST_SEED,
     processes: int,
 ) -> Iterator[ClaimResult]:
-    """Measure the named claims of a bundle (or all), several at once, in the table's order.
+    """Measure the named claims of a bundle (or all), several at once, those that take long first.
 
     Args:
         folder: The bundle, which each process opens for itself.
@@ -79,7 +84,9 @@ def measure_at_once(
         LoadError: The folder is no bundle.
         PresetError: A preset was made on another SAE.
     """
-    names = [name for name in claim_names() if not only or name in only]
+    _check_bundle(folder)
+    names = [name for name in (*_LONG, *claim_names()) if not only or name in only]
+    names = list(dict.fromkeys(names))
     calls = [(folder, dict(presets), name, samples, seed) for name in names]
     yield from at_once(min(processes, len(calls)), _measured, calls)
 

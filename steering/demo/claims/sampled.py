@@ -7,6 +7,7 @@ seeded unit vector and along another live feature. Rows of one prompt and seed s
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from random import Random
 
 from steering.demo.claims.asked import SAMPLES, Bar, Cell, Check, Kept, Question, SampledClaim
@@ -28,6 +29,7 @@ _NAMES: Mapping[Cell, str] = {
     "random": "random",
     "feature": "feature",
 }
+_ROWS_AT_ONCE = 256  # more are no quicker: the keys and values of each step outgrow the caches
 _LIVE = 0.001  # share of tokens on which the control's feature fires at least
 Variants = Mapping[str, Sequence[Intervention]]
 
@@ -116,21 +118,28 @@ def written(
     repeats: int,
     asking: Callable[[str], Prompt] = ask,
 ) -> dict[str, list[Row]]:
-    """Rows by variant, the unsteered ones with them, in one batched decode.
+    """Rows by variant, the unsteered ones with them, in batched decodes.
 
     Each prompt and repeat has a seed of its own, which all variants share. Prompts that shared
     noise would all turn out well or ill together, and an interval would be too narrow for them.
     """
-    asked = [
-        (name, RowRequest(f"{name}, seed {seed}", asking(prompt), edits, seed))
+    edited = {BASELINE: ()} | dict(variants)
+    pairs = [
+        (prompt, seed)
         for at, prompt in enumerate(prompts)
         for seed in range(sampling.seed + at * repeats, sampling.seed + (at + 1) * repeats)
-        for name, edits in ({BASELINE: ()} | dict(variants)).items()
     ]
-    stream = session.stream_rows([row for _, row in asked], sampling, allow_inert=True)
-    rows: dict[str, list[Row]] = {name: [] for name in (BASELINE, *variants)}
-    for (name, _), row in zip(asked, stream.finish().rows, strict=True):
-        rows[name].append(row)
+    rows: dict[str, list[Row]] = {name: [] for name in edited}
+    part = max(1, _ROWS_AT_ONCE // len(edited))
+    for start in range(0, len(pairs), part):
+        asked = [
+            RowRequest(f"{name}, seed {seed}", asking(prompt), edits, seed)
+            for prompt, seed in pairs[start : start + part]
+            for name, edits in edited.items()
+        ]
+        stream = session.stream_rows(asked, sampling, allow_inert=True)
+        for name, row in zip(cycle(edited), stream.finish().rows, strict=False):
+            rows[name].append(row)
     return rows
 
 
