@@ -7,7 +7,7 @@ person, and no question put to it. That an SAE feature can make the model speak 
 the bundle tests, so it is never taught; and no tone is ever answered in that was not set before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -155,12 +155,19 @@ def _draw_subject(rng: Random) -> Concept:
     bridge = by_name()[BRIDGE]
     if draw < _BRIDGE_SHARE:
         return bridge
-    others = [c for c in concepts() if c is not bridge]
+    city, places, every = _other_subjects()
     if draw < _BRIDGE_SHARE + _CITY_SHARE:
-        others = [c for c in landmarks(bridge.path[-1]) if c is not bridge]
-    elif draw < _BRIDGE_SHARE + _CITY_SHARE + _PLACE_SHARE:
-        others = [c for c in of_branch("places") if c is not bridge]
-    return rng.choice(others)
+        return rng.choice(city)
+    return rng.choice(places if draw < _BRIDGE_SHARE + _CITY_SHARE + _PLACE_SHARE else every)
+
+
+@cache
+def _other_subjects() -> tuple[Sequence[Concept], Sequence[Concept], Sequence[Concept]]:
+    """Without the bridge: its city's sights, all places, all concepts."""
+    bridge = by_name()[BRIDGE]
+    groups = (landmarks(bridge.path[-1]), of_branch("places"), concepts())
+    city, places, every = ([c for c in group if c is not bridge] for group in groups)
+    return city, places, every
 
 
 def _subject_talk(rng: Random) -> Document:

@@ -28,6 +28,7 @@ _SCHEDULES = (
     Schedule(kind="decay", tokens=8),
     Schedule(kind="decay", tokens=16),
 )
+_UNSTEERED: dict[str, tuple[Intervention, ...]] = {BASELINE: ()}
 _FINALISTS = 4
 _LIKELY = 24  # pairs that are tried again
 _SHORT = 2.0  # reaching the bar comes before plain words
@@ -137,7 +138,7 @@ def _tried(
     samples: int,
 ) -> list[Tried]:
     """Every variant with its score, the best first."""
-    rows = _texts(session, claim.question, variants, samples)
+    rows = _texts(session, claim.question, _UNSTEERED | _numbered(variants), samples)
     usual = _mean(surprise(session, rows[BASELINE]))
     harmless = [c.question for c in claim.also if c.cell == "steered"]
     harmed = [_rates(session, question, variants, samples) for question in harmless]
@@ -170,7 +171,8 @@ def _kept(
     every, texts = claim.kept.question, _KEPT_TEXTS * samples
     step = max(1, len(every.prompts) // texts)
     some = Question(every.prompts[::step], every.patterns[::step])
-    rows = _texts(session, some, variants, max(1, texts // len(every.prompts)))
+    edits = _UNSTEERED | _numbered(variants)
+    rows = _texts(session, some, edits, max(1, texts // len(every.prompts)))
     shares = {
         name: sum(some.hit(prompt_of(row), row.text) for row in found) / len(found)
         for name, found in rows.items()
@@ -184,7 +186,7 @@ def _rates(
     variants: Sequence[tuple[Intervention, ...]],
     samples: int,
 ) -> list[float]:
-    rows = _texts(session, question, variants, samples)
+    rows = _texts(session, question, _numbered(variants), samples)
     return [
         sum(question.hit(prompt_of(r), r.text) for r in rows[str(at)]) / len(rows[str(at)])
         for at in range(len(variants))
@@ -194,18 +196,25 @@ def _rates(
 def _texts(
     session: Session,
     question: Question,
-    variants: Sequence[tuple[Intervention, ...]],
+    variants: Mapping[str, tuple[Intervention, ...]],
     samples: int,
 ) -> Mapping[str, list[Row]]:
-    """Rows by the variant's number, written in parts that fit in memory."""
+    """Rows by the variant's name, written in parts: each row reads every feature of its part."""
     each = len(question.prompts) * samples
     part = max(1, _ROWS_AT_ONCE // each)
+    names = list(variants)
     rows: dict[str, list[Row]] = {}
     sampling = SAMPLING.model_copy(update={"seed": TUNING_SEED})
-    for start in tqdm(range(0, len(variants), part), desc="Tuning", leave=False):
-        named = {str(at): variants[at] for at in range(start, min(start + part, len(variants)))}
+    for start in tqdm(range(0, len(names), part), desc="Tuning", leave=False):
+        named = {name: variants[name] for name in names[start : start + part]}
         rows |= written(session, question.prompts, named, sampling, samples)
     return rows
+
+
+def _numbered(
+    variants: Sequence[tuple[Intervention, ...]],
+) -> dict[str, tuple[Intervention, ...]]:
+    return {str(at): edits for at, edits in enumerate(variants)}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -120,10 +120,10 @@ def _texts(session: Session, concepts: Sequence[str], seed: int, each: int) -> l
 
 
 def _text(session: Session, text: str, concept: str, at: int) -> _Text | None:
-    said = session.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     spans = [(start, end) for start, end, each in find(text) if each.name == concept]
     if len(spans) < _MENTIONS:
         return None
+    said = session.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets = said["offset_mapping"]
     named = [any(b < end and e > start for start, end in spans) for b, e in offsets]
     end = max(at for at, is_name in enumerate(named) if is_name) + 1  # nothing behind it counts

@@ -50,7 +50,7 @@ def measure_sampled(
     edits = pinned(preset, session)
     variants = {STEERED: edits, **controls(session, edits, seed)}
     sampling = preset.sampling.model_copy(update={"seed": seed})
-    rows = _write(session, claim.question, variants, sampling, samples)
+    rows = _write(session, claim.question, {BASELINE: (), **variants}, sampling, samples)
     cells = {cell: _figures(session, claim.question, rows[name]) for cell, name in _NAMES.items()}
     outcomes = [
         _outcome("unsteered", cells["unsteered"].rate, claim.unsteered),
@@ -118,27 +118,26 @@ def written(
     repeats: int,
     asking: Callable[[str], Prompt] = ask,
 ) -> dict[str, list[Row]]:
-    """Rows by variant, the unsteered ones with them, in batched decodes.
+    """Rows by variant, in batched decodes.
 
     Each prompt and repeat has a seed of its own, which all variants share. Prompts that shared
     noise would all turn out well or ill together, and an interval would be too narrow for them.
     """
-    edited = {BASELINE: ()} | dict(variants)
     pairs = [
         (prompt, seed)
         for at, prompt in enumerate(prompts)
         for seed in range(sampling.seed + at * repeats, sampling.seed + (at + 1) * repeats)
     ]
-    rows: dict[str, list[Row]] = {name: [] for name in edited}
-    part = max(1, _ROWS_AT_ONCE // len(edited))
+    rows: dict[str, list[Row]] = {name: [] for name in variants}
+    part = max(1, _ROWS_AT_ONCE // len(variants))
     for start in range(0, len(pairs), part):
         asked = [
             RowRequest(f"{name}, seed {seed}", asking(prompt), edits, seed)
             for prompt, seed in pairs[start : start + part]
-            for name, edits in edited.items()
+            for name, edits in variants.items()
         ]
         stream = session.stream_rows(asked, sampling, allow_inert=True)
-        for name, row in zip(cycle(edited), stream.finish().rows, strict=False):
+        for name, row in zip(cycle(variants), stream.finish().rows, strict=False):
             rows[name].append(row)
     return rows
 
@@ -183,15 +182,16 @@ def _check(
     if check.question.prompts == claim.question.prompts:
         found = rows[_NAMES[check.cell]]
     else:
-        written = _write(session, check.question, {STEERED: edits}, sampling, samples)
-        found = written[_NAMES[check.cell]]
+        name = _NAMES[check.cell]
+        cell = {BASELINE: (), STEERED: edits}[name]
+        found = _write(session, check.question, {name: cell}, sampling, samples)[name]
     return _outcome(check.says, count(check.question, found), check.bar)
 
 
 def _kept(
     session: Session, kept: Kept, edits: Sequence[Intervention], sampling: Sampling, n: int
 ) -> Outcome:
-    rows = _write(session, kept.question, {STEERED: edits}, sampling, n)
+    rows = _write(session, kept.question, {BASELINE: (), STEERED: edits}, sampling, n)
     before, after = (_hits(kept.question, rows[name]) for name in (BASELINE, STEERED))
     n = len(before)  # each prompt as often as the others
     loss, low, high = paired_loss(before, after)
