@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,15 +121,70 @@ def painted(page: Page, host: "Host") -> float:
     return float(np.mean([abs(spot - ground).sum() > 30 for spot in spots]))
 
 
+def colours(page: Page, host: "Host", mode: str) -> dict[int, np.ndarray]:
+    """The red, green and blue in the middle of each feature that no other touches."""
+    page.click(f"[data-mode={mode}]")
+    expect(page.locator(f"[data-mode={mode}]")).to_have_attribute("aria-pressed", "true")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(300)
+    shown, where = pixels(page), places(page, host)
+    return {f: shown[round(y), round(x)] for f, (x, y) in where.items() if alone(where, f) > 8}
+
+
+def of_features(host: "Host", what: str) -> dict[int, float]:
+    """A column of the stored map."""
+    from steering.atlas.map import map_points
+
+    points = map_points(host.session.atlas("sae"))
+    return dict(zip(points.features.tolist(), getattr(points, what).tolist(), strict=True))
+
+
 def test_every_feature_is_painted_where_the_map_has_it(
     opened: Page, mapped: tuple[str, "Host"]
 ) -> None:
     assert opened.locator(".map").get_attribute("data-painter") == "webgl"
     assert painted(opened, mapped[1]) > 0.95
-    for mode in ("density", "activation", "cluster"):
-        opened.click(f"[data-mode={mode}]")
-        expect(opened.locator(f"[data-mode={mode}]")).to_have_attribute("aria-pressed", "true")
     shot(opened, "map")
+
+
+def test_a_feature_that_fires_more_often_is_lighter_where_density_is_shown(
+    opened: Page, mapped: tuple[str, "Host"]
+) -> None:
+    from steering.measure.ranks import spearman
+
+    seen = colours(opened, mapped[1], "density")
+    level = of_features(mapped[1], "densities")
+    assert len(seen) > 10 and len({level[f] for f in seen}) > 5
+    light = [float(seen[f] @ [0.299, 0.587, 0.114]) for f in seen]
+    assert spearman([level[f] for f in seen], light) > 0.95
+
+
+def test_features_of_one_cluster_share_a_colour_and_those_of_others_have_others(
+    opened: Page, mapped: tuple[str, "Host"]
+) -> None:
+    seen = colours(opened, mapped[1], "cluster")
+    cluster = of_features(mapped[1], "clusters")
+    by_cluster: dict[float, Counter[tuple[int, ...]]] = defaultdict(Counter)
+    for feature, colour in seen.items():
+        by_cluster[cluster[feature]][tuple(colour.tolist())] += 1
+    usual = [found.most_common(1)[0] for found in by_cluster.values()]
+    assert len(usual) > 1 and len({colour for colour, _ in usual}) == len(usual)
+    # The names of clusters are written over a few of their points.
+    assert sum(count for _, count in usual) > 0.9 * len(seen)
+
+
+def test_only_what_fires_on_the_text_is_warm(opened: Page, mapped: tuple[str, "Host"]) -> None:
+    from ui.map import lit_by
+
+    opened.fill("#map-text textarea", PROMPT)
+    opened.click("#map-text button")
+    opened.wait_for_selector(".map-row")
+    told = lit_by(mapped[1].session, "sae", PROMPT)
+    lit = set(np.frombuffer(base64.b64decode(told["features"]), "<u4").tolist())
+    seen = colours(opened, mapped[1], "activation")
+    warm = {f for f, (red, _, blue) in seen.items() if red > blue + 60}
+    assert 0 < len(lit & set(seen)) < len(seen)
+    assert warm <= lit and len(warm) > 0.9 * len(lit & set(seen))
 
 
 def test_a_button_pressed_by_key_keeps_the_keyboard(opened: Page) -> None:

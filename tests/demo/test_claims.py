@@ -151,7 +151,7 @@ def test_a_claim_that_the_shipped_bundle_keeps_is_kept(claim: str) -> None:
 
 
 def test_more_of_the_bridges_feature_is_more_of_the_bridge_with_a_window() -> None:
-    (result,) = measure_claims(open_bundle(), claim_presets(), only=("dose-response",), samples=80)
+    (result,) = measure_claims(open_bundle(), claim_presets(), only=("dose-response",), samples=50)
     assert result.met, result.outcomes
 
 
