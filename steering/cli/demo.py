@@ -56,9 +56,8 @@ def run_demo(
     )
     with typer.progressbar(measured, length=len(names), label="Claims", file=sys.stderr) as bar:
         results.extend(bar)
-    results.sort(key=lambda result: report.claim_names().index(result.name))
     session = report.open_bundle(bundle or report.BUNDLE)
-    return report.report_of(session, tuple(results), started)
+    return report.report_of(session, report.in_order(results), started)
 
 
 def say_report(found: "Report", *, json: bool, markdown: bool) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from steering.demo.choose import write_presets
 from steering.demo.claims.asked import SAMPLES
-from steering.demo.claims.report import claim_presets, measure_claims, open_bundle
+from steering.demo.claims.report import claim_presets, in_order, measure_at_once
 from steering.demo.claims.table import table
 from steering.demo.dictionary import train_dictionary
 from steering.demo.language_model import train_language_model
@@ -103,8 +103,13 @@ def all_stages(
     lm(work, toy, short, seed, device)
     sae(work, toy, short, seed, device)
     atlas(work, out, presets, toy, short, seed)
-    found = measure_claims(open_bundle(out), claim_presets(presets), samples=4 if toy else SAMPLES)
-    Console().print(table(tuple(found)))
+    found = measure_at_once(
+        out,
+        claim_presets(presets),
+        samples=4 if toy else SAMPLES,
+        processes=_recipe(toy, short, seed).processes,
+    )
+    Console().print(table(in_order(found)))
 
 
 def _recipe(toy: bool, short: bool, seed: int) -> Recipe:

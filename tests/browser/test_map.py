@@ -135,7 +135,9 @@ def of_features(host: "Host", what: str) -> dict[int, float]:
     """A column of the stored map."""
     from steering.atlas.map import map_points
 
-    points = map_points(host.session.atlas("sae"))
+    atlas = host.session.atlas("sae")
+    assert atlas is not None
+    points = map_points(atlas)
     return dict(zip(points.features.tolist(), getattr(points, what).tolist(), strict=True))
 
 

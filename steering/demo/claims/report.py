@@ -4,7 +4,7 @@ Each has a seed of its own, none of which was used to choose its preset.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -89,6 +89,11 @@ def measure_at_once(
     names = list(dict.fromkeys(names))
     calls = [(folder, dict(presets), name, samples, seed) for name in names]
     yield from at_once(min(processes, len(calls)), _measured, calls)
+
+
+def in_order(results: Iterable[ClaimResult]) -> tuple[ClaimResult, ...]:
+    """Results in the order of the table, however they were measured."""
+    return tuple(sorted(results, key=lambda result: claim_names().index(result.name)))
 
 
 def _measured(
