@@ -64,7 +64,9 @@ def _context(module: str) -> BaseContext:
 
 def _begin() -> None:
     import torch
+    from transformers.utils import logging
 
     torch.set_num_threads(1)
+    logging.disable_progress_bar()  # several would write over each other, and over the caller's
     # Ctrl-C reaches every process of a terminal: these end at once, and the first one says so.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
