@@ -143,6 +143,7 @@ def _recounted(tokens: int) -> list[Result]:
         most += (either[0] | either[1] | (acts > 0)).sum(0)
     found = torch.tensor(stats, dtype=torch.double)
     wrong = (found[:, 0] != fired) | (found[:, 1] != fired.double() / read)
+    uneven = found[:, 1] != found[:, 0] / counted
     apart = (found[:, 2] - largest).abs() / largest.clamp(min=1)
     what = f"recount of {counted:,} tokens: "
     return [
@@ -150,7 +151,7 @@ def _recounted(tokens: int) -> list[Result]:
         Result(f"{what}features of another density", int(wrong.sum()), "", 0, False),
         Result(
             f"{what}those of them that no rounding explains",
-            int(((found[:, 0] < least) | (found[:, 0] > most)).sum()),
+            int(((found[:, 0] < least) | (found[:, 0] > most) | uneven).sum()),
             f"({int((most > least).sum())} features have a token within {ROUNDING:g} of the gate)",
             0,
             False,

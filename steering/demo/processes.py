@@ -5,14 +5,15 @@ imported inside functions: this module is there before it, to have it imported e
 """
 
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import forkserver, get_all_start_methods, get_context
+from multiprocessing import get_context
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 Made = TypeVar("Made")
-_FORKSERVER = "forkserver"
+_FORKS = sys.platform == "linux"
 
 
 def at_once(
@@ -44,20 +45,22 @@ def begin_import(module: str) -> None:
 
     SAELens alone takes ten seconds to import.
     """
-    if _FORKSERVER in get_all_start_methods():
+    if _FORKS:
+        from multiprocessing import forkserver  # not on every system
+
         _context(module)
         forkserver.ensure_running()
 
 
 def _context(module: str) -> BaseContext:
-    """Processes that have imported the module once, for all of them, where the system can.
+    """Processes that share one import, of the first module asked for, where forking is safe.
 
     Never forked from here: a copy of a process that has used torch's threads hangs in its first
-    product.
+    product. Elsewhere than on Linux, importing may use them already.
     """
-    if _FORKSERVER not in get_all_start_methods():
+    if not _FORKS:
         return get_context("spawn")
-    context = get_context(_FORKSERVER)
+    context = get_context("forkserver")
     context.set_forkserver_preload([module])
     return context
 

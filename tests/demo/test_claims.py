@@ -9,11 +9,18 @@ from random import Random
 import pytest
 from typer.testing import CliRunner
 
+from steering.bundle import BUNDLE
 from steering.cli.app import app
 from steering.demo.claims.asked import Bar, Question, SampledClaim, at_least, sampled_claims
 from steering.demo.claims.dose import STRENGTHS, openings
 from steering.demo.claims.quality import is_on_topic, typed_questions
-from steering.demo.claims.report import claim_presets, measure_claims, open_bundle
+from steering.demo.claims.report import (
+    claim_presets,
+    in_order,
+    measure_at_once,
+    measure_claims,
+    open_bundle,
+)
 from steering.demo.claims.results import Cell, ClaimResult, Dose, Outcome
 from steering.demo.claims.table import markdown
 from steering.demo.claims.window import window
@@ -153,6 +160,13 @@ def test_a_claim_that_the_shipped_bundle_keeps_is_kept(claim: str) -> None:
 def test_more_of_the_bridges_feature_is_more_of_the_bridge_with_a_window() -> None:
     (result,) = measure_claims(open_bundle(), claim_presets(), only=("dose-response",), samples=50)
     assert result.met, result.outcomes
+
+
+def test_two_processes_measure_what_one_does_in_the_table_s_order() -> None:
+    names = ("neighbourhood", "inner-conflict")
+    alone = measure_claims(open_bundle(), claim_presets(), only=names)
+    together = in_order(measure_at_once(BUNDLE, claim_presets(), only=names, processes=2))
+    assert [(r.name, r.outcomes) for r in alone] == [(r.name, r.outcomes) for r in together]
 
 
 def test_the_command_measures_one_claim_on_the_shipped_bundle(tmp_path: Path) -> None:

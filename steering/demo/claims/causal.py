@@ -24,7 +24,7 @@ from steering.session import Session
 
 FEATURES = 50
 _STUDY = "features are causal: without one, its concept's words become less likely"
-DOCUMENTS = 48  # at most, for each concept: with 16, seeds tell between 41 and 47 of the 50
+DOCUMENTS = 48  # for each concept: with 16, seeds tell between 41 and 47 of the 50
 _SEARCHED = 30_000
 _AT_ONCE = 32  # texts of about the same length, so that little is read but padding
 _MENTIONS = 2  # a first mention cannot be told from what stands before it
@@ -156,6 +156,8 @@ def _changes(
         acts[:, 0] = 0.0
         acts[names.flip(1).cumsum(1).flip(1) == 0] = 0.0
         fires = (acts > 0).any(1).nonzero()
+        if not len(fires):
+            continue
         for row, feature in (pairs.T for pairs in fires.split(_AT_ONCE)):
             ablated = stream[row] - acts[row, :, feature, None] * directions[feature, None]
             hidden = rest(inputs_embeds=ablated, use_cache=False).last_hidden_state

@@ -88,7 +88,7 @@ def measure_at_once(
     names = [name for name in (*_LONG, *claim_names()) if not only or name in only]
     names = list(dict.fromkeys(names))
     calls = [(folder, dict(presets), name, samples, seed) for name in names]
-    yield from at_once(min(processes, len(calls)), _measured, calls)
+    return at_once(min(processes, len(calls)), _measured, calls)
 
 
 def in_order(results: Iterable[ClaimResult]) -> tuple[ClaimResult, ...]:

@@ -1,4 +1,4 @@
-"""Claims that are counted in texts: one batched decode of every prompt, seed and cell.
+"""Claims that are counted in texts: every prompt and seed in every cell, in batched decodes.
 
 The cells: unsteered, steered by the preset, and as controls the same per-token coefficients along a
 seeded unit vector and along another live feature. Rows of one prompt and seed share their noise.
