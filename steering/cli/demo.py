@@ -58,7 +58,7 @@ def run_demo(
     )
     with typer.progressbar(measured, length=len(names), label="Claims", file=sys.stderr) as bar:
         results.extend(bar)
-    session = report.open_bundle(bundle or report.BUNDLE)
+    session = report.opened(bundle or report.BUNDLE)
     return report.report_of(session, report.in_order(results), started)
 
 

@@ -39,6 +39,8 @@ def attempt(
     os.environ.pop("HF_TOKEN", None)
     if token is not None:
         os.environ["HF_TOKEN"] = token
+    import steering.session  # noqa: F401  # what importing takes is not the hub's doing
+
     started = time.monotonic()
     outcome = compare(model, sae) if command_line else load(model, sae)
     return outcome | {"seconds": time.monotonic() - started}

@@ -99,12 +99,13 @@ def in_order(results: Iterable[ClaimResult]) -> tuple[ClaimResult, ...]:
 def _measured(
     folder: Path, presets: Mapping[str, Preset], name: str, samples: int, seed: int
 ) -> ClaimResult:
-    session = _opened(folder)
+    session = opened(folder)
     (result,) = measure_claims(session, presets, only=(name,), samples=samples, seed=seed)
     return result
 
 
-_opened = cache(open_bundle)  # once in each process
+opened = cache(open_bundle)
+"""`open_bundle`, once in each process."""
 
 
 def measure_claims(
