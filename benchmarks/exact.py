@@ -11,8 +11,9 @@ import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -114,12 +115,17 @@ def _digest(path: Path, table: str) -> str:
 
 @torch.inference_mode()
 def _recounted(tokens: int) -> list[Result]:
-    """An atlas against TransformerLens's stream and SAELens's encode, a document at a time."""
+    """An atlas against naive recounts by SAELens's encode, on two streams.
+
+    On the very stream that the build read nothing may differ. TransformerLens's, a document at a
+    time, adds up in another order: there a token that lies on its gate may fire or not.
+    """
     session = Session.demo()
     model = session.model
     (sae,) = session.saes.values()
     texts = list(itertools.islice(_texts(), tokens // 20))
-    with tempfile.TemporaryDirectory() as folder:
+    read: list[Tensor] = []
+    with tempfile.TemporaryDirectory() as folder, _recording(sae, read):
         path = Path(folder) / "a.sqlite"
         source = TextSource("bench", lambda: iter(texts))
         build(model, {path: sae}, source, BuildOptions(tokens=tokens))
@@ -127,37 +133,30 @@ def _recounted(tokens: int) -> list[Result]:
             counted = atlas.about.tokens
             stats = atlas.rows("SELECT fired, density, max_act FROM stats ORDER BY feature")
             lens = atlas.rows("SELECT feature, promoted, demoted FROM lens")
-    fired, largest, read = torch.zeros(sae.d_sae), torch.zeros(sae.d_sae), 0
-    least, most = torch.zeros(sae.d_sae), torch.zeros(sae.d_sae)
-    for stream in _streams(model, sae, texts):
-        if read == counted:
-            break
-        acts = sae.inner.encode(stream) * sae.inner.W_dec.norm(dim=-1)
-        read += len(acts)
-        fired += (acts > 0).sum(0)
-        largest = torch.maximum(largest, acts.amax(0))
-        # What fires on a stream that is a hundred-thousandth longer and not on one as much shorter
-        # lies on its gate: another order of adding up may open or shut it.
-        either = [sae.inner.encode(stream * (1 + by)) > 0 for by in (-ROUNDING, ROUNDING)]
-        least += (either[0] & either[1] & (acts > 0)).sum(0)
-        most += (either[0] | either[1] | (acts > 0)).sum(0)
     found = torch.tensor(stats, dtype=torch.double)
-    wrong = (found[:, 0] != fired) | (found[:, 1] != fired.double() / read)
-    uneven = found[:, 1] != found[:, 0] / counted
-    apart = (found[:, 2] - largest).abs() / largest.clamp(min=1)
-    what = f"recount of {counted:,} tokens: "
+    same = _recount(sae, read)
+    other = _recount(sae, _until(counted, _streams(model, sae, texts)))
+    apart = (found[:, 2] - other.largest).abs() / other.largest.clamp(min=1)
+    differing = int((found[:, 1] != other.fired.double() / other.tokens).sum())
+    unexplained = (found[:, 0] < other.least) | (found[:, 0] > other.most)
+    on_gate = int((other.most > other.least).sum())
+    what = f"recount of {counted:,} tokens"
     return [
-        Result(f"{what}tokens that one side counts alone", abs(counted - read), "", 0, False),
-        Result(f"{what}features of another density", int(wrong.sum()), "", 0, False),
-        Result(
-            f"{what}those of them that no rounding explains",
-            int(((found[:, 0] < least) | (found[:, 0] > most) | uneven).sum()),
-            f"({int((most > least).sum())} features have a token within {ROUNDING:g} of the gate)",
-            0,
-            False,
+        _none(f"{what}: tokens that one side counts alone", abs(counted - same.tokens)),
+        _none(
+            f"{what}: features of another density",
+            int((found[:, 1] != same.fired.double() / same.tokens).sum()),
+        ),
+        _none(f"{what}: features of another maximum", int((found[:, 2] != same.largest).sum())),
+        _none(f"{what} by TransformerLens: tokens of one side alone", abs(counted - other.tokens)),
+        _none(
+            f"{what} by TransformerLens: densities that no rounding explains",
+            int(unexplained.sum()),
+            f"({differing} differ, {on_gate} features have a token within {ROUNDING:g} of "
+            "the gate)",
         ),
         Result(
-            f"{what}largest relative difference of a maximum",
+            f"{what} by TransformerLens: largest relative difference of a maximum",
             apart.max().item(),
             "",
             ROUNDING,
@@ -167,6 +166,68 @@ def _recounted(tokens: int) -> list[Result]:
             "largest difference of a logit lens", _lens_apart(model, sae, lens), "", 1e-4, False
         ),
     ]
+
+
+def _none(what: str, found: int, beside: str = "") -> Result:
+    return Result(what, found, beside, 0, False)
+
+
+@contextmanager
+def _recording(sae: Sae, read: list[Tensor]) -> Iterator[None]:
+    """Keep every stream that is encoded."""
+    encode = sae.encode
+
+    def spy(x: Float[Tensor, "counted d_in"]) -> Float[Tensor, "counted d_sae"]:
+        read.append(x)
+        return encode(x)
+
+    sae.encode = spy
+    try:
+        yield
+    finally:
+        del sae.encode
+
+
+@dataclass(frozen=True)
+class _Recount:
+    """What a feature did on some streams, counted naively."""
+
+    tokens: int
+    fired: Float[Tensor, " d_sae"]
+    largest: Float[Tensor, " d_sae"]
+    least: Float[Tensor, " d_sae"]
+    """How often it fired whichever way rounding goes."""
+    most: Float[Tensor, " d_sae"]
+    """How often it fired or may have fired."""
+
+
+def _recount(sae: Sae, streams: Iterable[Float[Tensor, "counted d_in"]]) -> _Recount:
+    tokens, largest = 0, torch.zeros(sae.d_sae)
+    fired, least, most = (torch.zeros(sae.d_sae) for _ in range(3))
+    for stream in streams:
+        acts = sae.inner.encode(stream) * sae.inner.W_dec.norm(dim=-1)
+        tokens += len(acts)
+        fires = acts > 0
+        fired += fires.sum(0)
+        largest = torch.maximum(largest, acts.amax(0))
+        # What fires on a stream that is a hundred-thousandth longer and not on one as much shorter
+        # lies on its gate: another order of adding up may open or shut it.
+        less, more = (sae.inner.encode(stream * (1 + by)) > 0 for by in (-ROUNDING, ROUNDING))
+        least += (less & more & fires).sum(0)
+        most += (less | more | fires).sum(0)
+    return _Recount(tokens, fired, largest, least, most)
+
+
+def _until(
+    tokens: int, streams: Iterable[Float[Tensor, "counted d_in"]]
+) -> Iterator[Float[Tensor, "counted d_in"]]:
+    """As many whole texts as hold so many tokens."""
+    read = 0
+    for stream in streams:
+        if read >= tokens:
+            return
+        read += len(stream)
+        yield stream
 
 
 def _streams(

@@ -28,7 +28,6 @@ from steering.presets.use import About, make_preset
 from steering.session import Session
 
 _PROMPTS = 5
-_MARGIN = 0.05  # above its bar, a claim needs no second feature
 _SEVERAL = ("suppression", "scam")  # the study speaks of one feature for each other claim
 _BRIDGE = ("golden-gate", "obsession")
 _READING = 8  # candidates that read what a claim is about
@@ -178,7 +177,7 @@ def _first_of(wanted: tuple[Path, SampledClaim, list[int]]) -> Tried:
 def _chosen(bundle: Path, claim: SampledClaim, features: list[int]) -> Tried:
     session = open_bundle(bundle)
     found = tune(session, claim, features)
-    if claim.name in _SEVERAL and not found.shows(claim, _MARGIN):
+    if claim.name in _SEVERAL and not found.shows(claim, surely=True):
         return with_second_feature(session, claim, found, features)
     return found
 
@@ -207,5 +206,7 @@ def _amount(edit: Intervention) -> str:
     """Such as "1.35 × max, half-life 8 tokens"."""
     if edit.strength is None:
         return "ablated"
+    if edit.edit == "scale":
+        return f"{edit.strength:g} × where it fires"
     half = f", half-life {edit.schedule.tokens} tokens" if edit.schedule.kind == "decay" else ""
     return f"{edit.strength:g} × max{half}"

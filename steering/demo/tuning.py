@@ -10,7 +10,7 @@ from itertools import product
 
 from tqdm import tqdm
 
-from steering.demo.claims.asked import Question, SampledClaim
+from steering.demo.claims.asked import Check, Question, SampledClaim
 from steering.demo.claims.sampled import prompt_of, written
 from steering.interventions import Edit, Intervention, Sampling, Schedule
 from steering.measure.fluency import repetition, surprise
@@ -21,6 +21,7 @@ SAMPLING = Sampling(max_new_tokens=40, temperature=0.4, stop=("Human:", "Assista
 TUNING_SEED = 500_000  # far above those that claims are measured from
 _STRENGTHS = (0.6, 1.0, 1.6, 2.5, 4.0, 6.4)
 _LESS = (-0.5, -1.0, -1.5, -2.0, -3.0, -4.0)
+_TURNED = (-0.5, -1.0, -2.0, -3.0, -4.0)  # times its activation: nothing moves where it is silent
 _NEARBY = (0.8, 1.0, 1.25)
 _SCHEDULES = (
     Schedule(),
@@ -30,8 +31,10 @@ _SCHEDULES = (
 )
 _UNSTEERED: dict[str, tuple[Intervention, ...]] = {BASELINE: ()}
 _FINALISTS = 4
+_MARGIN = 0.05  # above its bar, a claim is surely shown
+_SURE = 0.8  # of what may be lost or harmed
 _LIKELY = 24  # pairs that are tried again
-_SHORT = 2.0  # reaching the bar comes before plain words
+_SHORT = 3.0  # reaching the bar comes before plain words
 _ABOVE = 0.08  # tuning rates a few texts, and the best of many looks better than it is
 _STRANGE = 0.05  # a little: any answer that is the claim's own surprises the unsteered model
 _KEPT_TEXTS = 20  # of what must be kept, for each text of a prompt: a few points are lost in noise
@@ -52,12 +55,22 @@ class Tried:
     hits: float
     lost: float
     """Share of what the claim has to keep."""
+    harms: tuple[float, ...] = ()
+    """Share of each of what must not happen beside it."""
 
-    def shows(self, claim: SampledClaim, margin: float = 0.0) -> bool:
-        """Whether the claim is kept by its bar with some margin, as far as these texts tell."""
+    def shows(self, claim: SampledClaim, *, surely: bool = False) -> bool:
+        """Whether the claim is kept by its bars, as far as these texts tell.
+
+        Surely asks for a margin above the bar, and leaves a part of what may be lost or harmed.
+        """
+        margin, part = (_MARGIN, _SURE) if surely else (0.0, 1.0)
         over = self.hits - claim.steered.share
-        kept = claim.kept is None or self.lost < claim.kept.most - margin
-        return kept and (over >= margin if claim.steered.at_least else -over >= margin)
+        checks = zip(self.harms, _checks(claim), strict=True)
+        return (
+            (over >= margin if claim.steered.at_least else -over >= margin)
+            and (claim.kept is None or self.lost < part * claim.kept.most)
+            and all(harm <= part * check.bar.share for harm, check in checks)
+        )
 
 
 def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tried:
@@ -77,6 +90,14 @@ def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tr
         )
     )
     ranked = _tried(session, claim, second, samples=3)
+    near = list(
+        dict.fromkeys(
+            tuple(_times(edit, by) for edit in found.edits)
+            for found in ranked[:_FINALISTS]
+            for by in _NEARER
+        )
+    )
+    ranked = _tried(session, claim, near, samples=10)
     return _tried(session, claim, [found.edits for found in ranked[:4]], samples=20)[0]
 
 
@@ -118,7 +139,8 @@ def _raising(feature: int, strengths: Iterable[float]) -> list[Intervention]:
 
 def _lowering(feature: int) -> list[Intervention]:
     edit: Edit = "ablate"
-    return [Intervention(feature=feature, edit=edit), *_raising(feature, _LESS)]
+    turned = (Intervention(feature=feature, edit="scale", strength=by) for by in _TURNED)
+    return [Intervention(feature=feature, edit=edit), *_raising(feature, _LESS), *turned]
 
 
 def _varied(
@@ -140,8 +162,8 @@ def _tried(
     """Every variant with its score, the best first."""
     rows = _texts(session, claim.question, _UNSTEERED | _numbered(variants), samples)
     usual = _mean(surprise(session, rows[BASELINE]))
-    harmless = [c.question for c in claim.also if c.cell == "steered"]
-    harmed = [_rates(session, question, variants, samples) for question in harmless]
+    checks = _checks(claim)
+    harmed = [_rates(session, check.question, variants, samples) for check in checks]
     kept = _kept(session, claim, variants, samples)
     found = []
     for at, edits in enumerate(variants):
@@ -152,11 +174,19 @@ def _tried(
         score -= _SHORT * max(0.0, bar + _ABOVE - score)
         score -= _STRANGE * max(0.0, _mean(surprise(session, texts)) / usual - 2)
         score -= 0.3 * sum(map(repetition, texts)) / len(texts)
-        score -= sum(rates[at] for rates in harmed) + 2 * max(0.0, kept[at] - 0.02)
+        harms = tuple(rates[at] for rates in harmed)
+        score -= sum(harms) + 2 * max(0.0, kept[at] - 0.02)
+        for harm, check in zip(harms, checks, strict=True):
+            score -= _SHORT * max(0.0, harm - check.bar.share)
         if claim.kept is not None:
             score -= _SHORT * max(0.0, kept[at] - claim.kept.most)
-        found.append(Tried(edits, score, hits, kept[at]))
+        found.append(Tried(edits, score, hits, kept[at], harms))
     return sorted(found, key=lambda tried: -tried.score)
+
+
+def _checks(claim: SampledClaim) -> list[Check]:
+    """What must not happen in the steered texts of other prompts."""
+    return [check for check in claim.also if check.cell == "steered"]
 
 
 def _kept(

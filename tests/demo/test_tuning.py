@@ -14,8 +14,8 @@ from tests import tiny
 CLAIMS = {claim.name: claim for claim in sampled_claims()}
 
 
-def _tried(hits: float, lost: float = 0.0) -> Tried:
-    return Tried((Intervention(feature=0, strength=1.0),), 0.0, hits, lost)
+def _tried(hits: float, lost: float = 0.0, *harms: float) -> Tried:
+    return Tried((Intervention(feature=0, strength=1.0),), 0.0, hits, lost, harms)
 
 
 def test_no_claim_is_measured_from_seeds_that_its_preset_was_chosen_on() -> None:
@@ -24,19 +24,24 @@ def test_no_claim_is_measured_from_seeds_that_its_preset_was_chosen_on() -> None
 
 
 @pytest.mark.parametrize(
-    ("claim", "hits", "lost", "shows"),
+    ("claim", "tried", "shows", "surely"),
     [
-        ("scam", 0.9, 0.0, True),
-        ("scam", 0.8, 0.0, False),
-        ("suppression", 0.02, 0.0, True),
-        ("suppression", 0.3, 0.0, False),
-        ("suppression", 0.02, 0.2, False),
+        ("scam", _tried(0.9, 0.0, 0.01), True, True),
+        ("scam", _tried(0.82, 0.0, 0.01), True, False),
+        ("scam", _tried(0.9, 0.0, 0.045), True, False),
+        ("scam", _tried(0.9, 0.0, 0.1), False, False),
+        ("scam", _tried(0.7, 0.0, 0.0), False, False),
+        ("suppression", _tried(0.02), True, True),
+        ("suppression", _tried(0.02, 0.045), True, False),
+        ("suppression", _tried(0.3), False, False),
+        ("suppression", _tried(0.02, 0.2), False, False),
     ],
 )
-def test_a_feature_shows_a_claim_beyond_its_bar_whichever_way_that_lies(
-    claim: str, hits: float, lost: float, shows: bool
+def test_a_feature_shows_a_claim_where_it_keeps_every_bar_of_it(
+    claim: str, tried: Tried, shows: bool, surely: bool
 ) -> None:
-    assert _tried(hits, lost).shows(CLAIMS[claim], margin=0.04) == shows
+    assert tried.shows(CLAIMS[claim]) == shows
+    assert tried.shows(CLAIMS[claim], surely=True) == surely
 
 
 @pytest.mark.parametrize("claim", ["scam", "suppression"])
@@ -52,13 +57,14 @@ def test_whatever_stands_beside_a_second_feature_is_a_valid_edit(
         samples: int,
     ) -> list[Tried]:
         seen.extend(variants)
-        return [Tried(edits, 0.0, 0.0, 0.0) for edits in variants]
+        return [Tried(edits, 0.0, 0.0, 0.0, ()) for edits in variants]
 
     monkeypatch.setattr(tuning, "_tried", tried)
     session = tiny.session()
     for first in (
         Intervention(feature=1, edit="ablate"),
         Intervention(feature=1, strength=-2.0),
+        Intervention(feature=1, edit="scale", strength=-2.0),
     ):
         found = replace(_tried(0.5), edits=(first,))
         with_second_feature(session, CLAIMS[claim], found, [1, 2, 3])
