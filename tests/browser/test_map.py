@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HOSTILE = "<img src=x onerror=document.title='taken'> </script> ${1} {{x}} bridge"
 NAMED = 5
 SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+# In software the map alone needs GL: with it the rest of the page took as long as all scripts.
+SOFTWARE_GL += ["--disable-gpu-compositing"]
 NO_WEBGL = """() => {
   const real = HTMLCanvasElement.prototype.getContext;
   HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
