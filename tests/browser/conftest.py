@@ -2,6 +2,9 @@
 
 Every page records what it asks for and what goes wrong in it; a test fails when anything leaves
 this machine or a script throws.
+
+Opening a page is most of what a test takes, and in a tab that showed it before it takes half: so
+tests load their pages in one tab, one after another.
 """
 
 import os
@@ -9,7 +12,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlparse
 
 import pytest
@@ -34,6 +39,7 @@ PATIENCE = 40_000
 HERE = {"127.0.0.1", "localhost", None}
 
 NewPage = Callable[..., Page]
+OpenPage = Callable[..., Page]
 
 expect.set_options(timeout=PATIENCE)
 
@@ -61,7 +67,7 @@ def address(presets_folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; each page has a context of its own."""
+    """One browser for all tests."""
     if CHROMIUM is None:
         if os.environ.get("CI"):
             pytest.fail("There is no chromium here, and continuous integration must have one.")
@@ -72,41 +78,93 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+@dataclass
+class Heard:
+    """What pages asked of other machines, and what went wrong in them."""
+
+    left: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def listen(self, context: BrowserContext) -> BrowserContext:
+        """Hear all pages of a context, from their first request on."""
+        context.set_default_timeout(PATIENCE)
+        context.on("request", lambda r: self.left.append(r.url) if not is_here(r.url) else None)
+        context.on("weberror", lambda error: self.broken.append(str(error.error)))
+        context.on("console", lambda m: self.broken.append(m.text) if is_script_error(m) else None)
+        return context
+
+
 @pytest.fixture(scope="session")
-def one_person(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser context that keeps what it loaded, so that the next page opens faster."""
-    context = browser.new_context(viewport={"width": 1400, "height": 950})
-    yield context
-    context.close()
+def heard() -> Heard:
+    """What all pages were heard to do."""
+    return Heard()
 
 
 @pytest.fixture
-def watched() -> Iterator[Callable[[Page], Page]]:
-    """Records what pages ask for and what goes wrong in them, and holds it against the test."""
-    left: list[str] = []
-    broken: list[str] = []
-
-    def watch(page: Page) -> Page:
-        page.set_default_timeout(PATIENCE)
-        page.on("request", lambda r: left.append(r.url) if not is_here(r.url) else None)
-        page.on("pageerror", lambda error: broken.append(str(error)))
-        page.on("console", lambda m: broken.append(m.text) if is_script_error(m) else None)
-        return page
-
-    yield watch
+def watched(heard: Heard) -> Iterator[None]:
+    """Holds against the test what was heard of its pages."""
+    yield
+    left, broken = heard.left[:], heard.broken[:]
+    heard.left.clear()
+    heard.broken.clear()
     assert left == [], "the page asked another machine"
     assert broken == [], "a script of the page threw"
 
 
+@pytest.fixture(scope="session")
+def tab(browser: Browser, heard: Heard) -> Iterator[Page]:
+    """The tab of one person, in which tests open their pages one after another."""
+    context = heard.listen(browser.new_context(viewport={"width": 1400, "height": 950}))
+    yield context.new_page()
+    context.close()
+
+
 @pytest.fixture
-def new_page(browser: Browser, watched: Callable[[Page], Page]) -> Iterator[NewPage]:
-    """Opens pages like another visitor's."""
+def open_page(tab: Page, watched: None) -> OpenPage:
+    """Opens an address in the one tab, by default on a desktop in the light."""
+
+    def opened(
+        address: str,
+        width: int = 1400,
+        height: int = 950,
+        color_scheme: Literal["light", "dark"] = "light",
+    ) -> Page:
+        tab.set_viewport_size({"width": width, "height": height})
+        tab.emulate_media(color_scheme=color_scheme)
+        visit(tab, address)
+        return tab
+
+    return opened
+
+
+@pytest.fixture
+def open_beside(tab: Page, watched: None) -> Iterator[OpenPage]:
+    """Opens an address in one more tab of the same person."""
+    opened: list[Page] = []
+
+    def beside(address: str) -> Page:
+        # A tab that another one opened shares its process, and so what it has compiled.
+        with tab.expect_popup() as popup:
+            tab.evaluate("address => void window.open(address)", address)
+        opened.append(popup.value)
+        wait_until_there(popup.value)
+        return popup.value
+
+    yield beside
+    for page in opened:
+        page.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser, heard: Heard, watched: None) -> Iterator[NewPage]:
+    """Opens pages like another visitor's, or on another device."""
     contexts: list[BrowserContext] = []
 
     def open_page(width: int = 1400, height: int = 950, **options: object) -> Page:
         size = {"width": width, "height": height}
-        contexts.append(browser.new_context(viewport=size, **options))  # type: ignore[arg-type]
-        return watched(contexts[-1].new_page())
+        context = browser.new_context(viewport=size, **options)  # type: ignore[arg-type]
+        contexts.append(heard.listen(context))
+        return context.new_page()
 
     yield open_page
     for context in contexts:
@@ -125,19 +183,19 @@ def is_script_error(message: object) -> bool:
 
 
 @pytest.fixture
-def page(
-    one_person: BrowserContext, watched: Callable[[Page], Page], address: str
-) -> Iterator[Page]:
+def page(open_page: OpenPage, address: str) -> Page:
     """The page, loaded, on a desktop."""
-    opened = watched(one_person.new_page())
-    visit(opened, address)
-    yield opened
-    opened.close()
+    return open_page(address)
 
 
 def visit(page: Page, address: str) -> None:
     """Open the page and wait until the model is there."""
     page.goto(address)
+    wait_until_there(page)
+
+
+def wait_until_there(page: Page) -> None:
+    """Wait until the model is there."""
     page.wait_for_selector(".gallery .face", timeout=60_000, state="attached")
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests import tiny
 from tests.atlas import made
-from tests.browser.conftest import NewPage, shot, toasts
+from tests.browser.conftest import NewPage, OpenPage, shot, toasts, visit
 from tests.ui.pages import PROMPT
 from tests.ui.serving import served
 
@@ -53,12 +53,17 @@ def bare(atlases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         yield address
 
 
-def explore(page: Page, address: str) -> None:
+@pytest.fixture
+def page(open_page: OpenPage, explored: str) -> Page:
+    """The Explore tab over an atlas."""
+    return explore(open_page(explored))
+
+
+def explore(page: Page) -> Page:
     """Open the Explore tab."""
-    page.goto(address)
-    page.wait_for_selector(".gallery .face", state="attached")
     page.get_by_role("tab", name="Explore").click()
     page.wait_for_selector(".explore-atlas p")
+    return page
 
 
 def search(page: Page, words: str, way: str = "Words of its label") -> None:
@@ -76,9 +81,7 @@ def open_named(page: Page) -> None:
     expect(page.locator(".explore-card h3")).to_contain_text(f"#{NAMED}")
 
 
-def test_a_feature_is_found_read_tried_and_added(new_page: NewPage, explored: str) -> None:
-    page = new_page()
-    explore(page, explored)
+def test_a_feature_is_found_read_tried_and_added(page: Page) -> None:
     expect(page.locator(".explore-atlas")).to_contain_text("64 features, 1 with a label")
     open_named(page)
     row = page.locator(f".explore-found tr[data-feature='{NAMED}']")
@@ -108,9 +111,7 @@ def test_a_feature_is_found_read_tried_and_added(new_page: NewPage, explored: st
     expect(page.locator(".rack .row .label").first).to_have_text(HOSTILE)
 
 
-def test_labels_and_tokens_are_text_and_never_markup(new_page: NewPage, explored: str) -> None:
-    page = new_page()
-    explore(page, explored)
+def test_labels_and_tokens_are_text_and_never_markup(page: Page) -> None:
     open_named(page)
     expect(page.locator(".explore-found .walk b")).to_have_text(HOSTILE)
     expect(page.locator(".explore-card .labels")).to_contain_text("elsewhere <b>")
@@ -118,9 +119,7 @@ def test_labels_and_tokens_are_text_and_never_markup(new_page: NewPage, explored
     assert page.title() != "taken"
 
 
-def test_a_click_walks_to_a_neighbour_within_the_radius(new_page: NewPage, explored: str) -> None:
-    page = new_page()
-    explore(page, explored)
+def test_a_click_walks_to_a_neighbour_within_the_radius(page: Page) -> None:
     open_named(page)
     slider = page.get_by_label("Radius, as cosine distance")
     slider.fill("0.1")
@@ -133,9 +132,7 @@ def test_a_click_walks_to_a_neighbour_within_the_radius(new_page: NewPage, explo
     expect(page.locator(".explore-card h3")).to_contain_text(f"#{number}")
 
 
-def test_a_persons_own_label_survives_a_reload(new_page: NewPage, explored: str) -> None:
-    page = new_page()
-    explore(page, explored)
+def test_a_persons_own_label_survives_a_reload(page: Page, explored: str) -> None:
     open_named(page)
     page.fill("#add input, #add textarea", str(NAMED + 1))
     page.keyboard.press("Enter")
@@ -152,7 +149,8 @@ def test_a_persons_own_label_survives_a_reload(new_page: NewPage, explored: str)
         expect(page.locator(".rack .row .label").last).to_have_text(own)
         expect(page.locator(".rack .row .label").first).to_have_text(f"feature {NAMED + 1}")
         expect(page.locator(".rack .number").last).to_have_value("0.75")
-    explore(page, explored)
+    visit(page, explored)
+    explore(page)
     search(page, "fog sea")
     page.click(".explore-found .walk")
     expect(page.locator(".explore-card .labels")).to_contain_text("person")
@@ -161,9 +159,7 @@ def test_a_persons_own_label_survives_a_reload(new_page: NewPage, explored: str)
     expect(page.locator(".explore-card h3")).to_contain_text(HOSTILE)
 
 
-def test_every_way_to_search_finds_something(new_page: NewPage, explored: str) -> None:
-    page = new_page()
-    explore(page, explored)
+def test_every_way_to_search_finds_something(page: Page) -> None:
     search(page, "city", "A token it promotes")
     expect(page.locator(".explore-found .why").first).to_contain_text("promotes 'city'")
     search(page, PROMPT, "A text that should fire it")
@@ -188,10 +184,9 @@ def test_every_way_to_search_finds_something(new_page: NewPage, explored: str) -
 
 
 def test_a_page_without_an_atlas_says_how_to_build_one_and_can(
-    new_page: NewPage, bare: str
+    open_page: OpenPage, bare: str
 ) -> None:
-    page = new_page()
-    explore(page, bare)
+    page = explore(open_page(bare))
     expect(page.locator(".explore-atlas")).to_contain_text("has no atlas")
     expect(page.locator(".explore-atlas code")).to_contain_text("steer atlas build --text FILE")
     search(page, PROMPT, "A text that should fire it")
@@ -206,7 +201,8 @@ def test_a_page_without_an_atlas_says_how_to_build_one_and_can(
 
 def test_the_tab_fits_a_phone_in_the_dark(new_page: NewPage, explored: str) -> None:
     phone = new_page(390, 844, has_touch=True, is_mobile=True, color_scheme="dark")
-    explore(phone, explored)
+    visit(phone, explored)
+    explore(phone)
     phone.wait_for_timeout(600)
     open_named(phone)
     expect(phone.locator(".explore-card h3")).to_be_in_viewport()

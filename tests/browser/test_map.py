@@ -4,7 +4,7 @@ import base64
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests import tiny
 from tests.atlas import made
-from tests.browser.conftest import CHROMIUM, FLAGS, generate, shot
+from tests.browser.conftest import CHROMIUM, FLAGS, Heard, generate, shot, visit
 from tests.ui.pages import PROMPT
 from tests.ui.serving import served
 
@@ -67,22 +67,24 @@ def drawing(browser: Browser) -> Iterator[Browser]:
     started.close()
 
 
-@pytest.fixture
-def opened(
-    drawing: Browser, mapped: tuple[str, "Host"], watched: Callable[[Page], Page]
-) -> Iterator[Page]:
-    """The Explore tab with its map painted."""
-    context = drawing.new_context(viewport={"width": 1400, "height": 1000})
-    page = watched(context.new_page())
-    explore(page, mapped[0])
-    yield page
+@pytest.fixture(scope="module")
+def map_tab(drawing: Browser, heard: Heard) -> Iterator[Page]:
+    """A tab of that browser, in which tests open their pages one after another."""
+    context = heard.listen(drawing.new_context(viewport={"width": 1400, "height": 1000}))
+    yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def opened(map_tab: Page, mapped: tuple[str, "Host"], watched: None) -> Page:
+    """The Explore tab with its map painted."""
+    explore(map_tab, mapped[0])
+    return map_tab
 
 
 def explore(page: Page, address: str) -> None:
     """Open the Explore tab and wait until the map is painted."""
-    page.goto(address)
-    page.wait_for_selector(".gallery .face", state="attached", timeout=60_000)
+    visit(page, address)
     page.get_by_role("tab", name="Explore").click()
     page.wait_for_selector(".map[data-phase=painted]", timeout=60_000)
     page.locator(".map-stage").scroll_into_view_if_needed()
@@ -200,10 +202,10 @@ def test_a_button_pressed_by_key_keeps_the_keyboard(opened: Page) -> None:
 
 
 def test_a_browser_without_webgl_is_told_and_paints_the_same_points(
-    drawing: Browser, mapped: tuple[str, "Host"], watched: Callable[[Page], Page]
+    drawing: Browser, mapped: tuple[str, "Host"], heard: Heard, watched: None
 ) -> None:
-    context = drawing.new_context(viewport={"width": 1400, "height": 1000})
-    page = watched(context.new_page())
+    context = heard.listen(drawing.new_context(viewport={"width": 1400, "height": 1000}))
+    page = context.new_page()
     page.add_init_script(f"({NO_WEBGL})()")
     explore(page, mapped[0])
     assert page.locator(".map").get_attribute("data-painter") == "canvas"
@@ -320,14 +322,12 @@ def test_a_clicked_token_lists_its_features_and_opens_one_in_explore(opened: Pag
 
 
 def test_a_text_of_another_tab_lights_up_the_map_also_before_it_was_ever_open(
-    drawing: Browser, mapped: tuple[str, "Host"], watched: Callable[[Page], Page]
+    map_tab: Page, mapped: tuple[str, "Host"], watched: None
 ) -> None:
     from ui.map import lit_by
 
-    context = drawing.new_context(viewport={"width": 1400, "height": 1000})
-    page = watched(context.new_page())
-    page.goto(mapped[0])
-    page.wait_for_selector(".gallery .face", state="attached", timeout=60_000)
+    page = map_tab
+    visit(page, mapped[0])
     page.get_by_role("tab", name="Inspect").click()
     page.click("#show-on-map")
     expect(page.locator(".toast-wrap")).to_contain_text("empty")
@@ -349,7 +349,6 @@ def test_a_text_of_another_tab_lights_up_the_map_also_before_it_was_ever_open(
     shown = page.locator("#map-text textarea").input_value()
     title = lit_by(mapped[1].session, "sae", shown)["title"]
     expect(page.locator(".map-panel h4")).to_have_text(title)
-    context.close()
 
 
 def test_words_in_the_rack_s_box_are_looked_up_in_the_atlas(opened: Page) -> None:
@@ -364,12 +363,12 @@ def test_words_in_the_rack_s_box_are_looked_up_in_the_atlas(opened: Page) -> Non
 
 
 def test_a_phone_in_the_dark_has_the_map_too(
-    drawing: Browser, mapped: tuple[str, "Host"], watched: Callable[[Page], Page]
+    drawing: Browser, mapped: tuple[str, "Host"], heard: Heard, watched: None
 ) -> None:
     context = drawing.new_context(
         viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True
     )
-    page = watched(context.new_page())
+    page = heard.listen(context).new_page()
     explore(page, mapped[0])
     page.wait_for_timeout(500)
     wide = page.evaluate("document.documentElement.scrollWidth")
@@ -384,9 +383,7 @@ def test_a_phone_in_the_dark_has_the_map_too(
     context.close()
 
 
-def test_a_missing_map_is_made_on_the_page(
-    drawing: Browser, tmp_path: Path, watched: Callable[[Page], Page]
-) -> None:
+def test_a_missing_map_is_made_on_the_page(map_tab: Page, tmp_path: Path, watched: None) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("steering.atlas.places.user_folder", lambda: tmp_path)
         session = tiny.session(seed=2)
@@ -395,12 +392,8 @@ def test_a_missing_map_is_made_on_the_page(
         made.build(path, made.text_file(tmp_path), sae).close()
         with served(lambda: session, tmp_path) as (address, host):
             assert host.wait(60)
-            context = drawing.new_context()
-            page = watched(context.new_page())
-            page.goto(address)
-            page.wait_for_selector(".gallery .face", state="attached", timeout=60_000)
-            page.get_by_role("tab", name="Explore").click()
-            expect(page.locator(".map [role=status]")).to_contain_text("steer atlas map")
-            page.click("text=Make the map here")
-            page.wait_for_selector(".map[data-phase=painted]", timeout=60_000)
-            context.close()
+            visit(map_tab, address)
+            map_tab.get_by_role("tab", name="Explore").click()
+            expect(map_tab.locator(".map [role=status]")).to_contain_text("steer atlas map")
+            map_tab.click("text=Make the map here")
+            map_tab.wait_for_selector(".map[data-phase=painted]", timeout=60_000)

@@ -3,16 +3,22 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests import tiny
-from tests.browser.conftest import NewPage, finished, generate, shot, visit
+from tests.browser.conftest import OpenPage, finished, generate, shot
 from tests.ui.serving import hooks_on, served, until
+
+if TYPE_CHECKING:
+    from steering.session import Session
+    from ui.host import Host
+
+Serve = Callable[[Callable[[], Any], Path], tuple[str, "Host"]]
 
 HOSTILE = "<img/src=x/onerror=window.hit=1>"
 SPOKEN = "<img src=x onerror=window.hit=1>![x](http://elsewhere.test/x.png)"
@@ -48,8 +54,34 @@ def hostile_session() -> Any:
     return Session(model, {"sae": sae})
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, "Host"]]:
+    """A running page, and its host; what it has loaded is another's with every test."""
+    with served(ordinary_session, tmp_path_factory.mktemp("none")) as (address, host):
+        yield address, host
+
+
+@pytest.fixture
+def serve(server: tuple[str, "Host"]) -> Serve:
+    """Has the running page load something, with a folder of presets."""
+    address, host = server
+
+    def load(session: Callable[[], Any], presets: Path) -> tuple[str, "Host"]:
+        host.presets = presets
+        host.start(session)
+        assert host.wait(60) and host.problem is None
+        return address, host
+
+    return load
+
+
+def ordinary_session() -> "Session":
+    """A tiny model for chats with one SAE."""
+    return tiny.session(chat=True)
+
+
 def test_markup_in_words_labels_names_and_links_stays_text(
-    new_page: NewPage, tmp_path: Path
+    open_page: OpenPage, serve: Serve, tmp_path: Path
 ) -> None:
     from steering.presets import Preset, load_preset, save_preset
 
@@ -58,42 +90,40 @@ def test_markup_in_words_labels_names_and_links_stays_text(
     hostile = {**made, "name": "hostile", "title": SPOKEN, "description": SPOKEN}
     save_preset(Preset.model_validate(hostile), presets)
     (presets / "broken.json").write_text(json.dumps({"schema_version": SPOKEN}))
-    with served(hostile_session, presets) as (address, host):
-        assert host.wait(60)
-        page = new_page()
-        visit(page, f"{address}?s={SPOKEN}")
-        expect(page.locator(".toast-wrap")).to_contain_text("link")
-        expect(page.locator(".gallery")).to_contain_text(SPOKEN)
-        expect(page.locator(".badge")).to_contain_text(SPOKEN)
-        page.click(".gallery .face[data-name=hostile]")
-        expect(page.locator(".notice")).to_contain_text(SPOKEN)
-        for typed in ("3=1.5", "img"):
-            page.fill("#add input, #add textarea", typed)
-            page.click("#add button")
-            page.wait_for_timeout(300)
-        expect(page.locator(".rack .row")).to_contain_text(SPOKEN)
-        expect(page.locator("#found .found").first).to_contain_text(SPOKEN)
-        page.fill("#add input, #add textarea", SPOKEN)
+    address, _ = serve(hostile_session, presets)
+    page = open_page(f"{address}?s={SPOKEN}")
+    expect(page.locator(".toast-wrap")).to_contain_text("link")
+    expect(page.locator(".gallery")).to_contain_text(SPOKEN)
+    expect(page.locator(".badge")).to_contain_text(SPOKEN)
+    page.click(".gallery .face[data-name=hostile]")
+    expect(page.locator(".notice")).to_contain_text(SPOKEN)
+    for typed in ("3=1.5", "img"):
+        page.fill("#add input, #add textarea", typed)
         page.click("#add button")
-        page.click(".extras .add[data-kind=system]")
-        page.fill(".extras .wide", SPOKEN)
-        texts = generate(page, f"{SPOKEN} the bridge")
-        assert HOSTILE in texts["steered"]
-        expect(page.locator(".pane.steered .summary")).to_contain_text(SPOKEN)
-        page.hover(".pane.steered .tok >> nth=2")
-        expect(page.locator("#panes-tip")).to_be_visible()
-        page.click(".pane.steered >> text=Inspect")
-        page.wait_for_selector(".heatmap .heat")
-        page.locator(".heatmap .heat").nth(2).click()
         page.wait_for_timeout(300)
-        page.click("button[role=tab]:has-text('Export')")
-        page.wait_for_timeout(500)
-        assert page.evaluate("window.hit") is None
-        assert page.locator("img[src=x], img[src*='elsewhere']").count() == 0
+    expect(page.locator(".rack .row")).to_contain_text(SPOKEN)
+    expect(page.locator("#found .found").first).to_contain_text(SPOKEN)
+    page.fill("#add input, #add textarea", SPOKEN)
+    page.click("#add button")
+    page.click(".extras .add[data-kind=system]")
+    page.fill(".extras .wide", SPOKEN)
+    texts = generate(page, f"{SPOKEN} the bridge")
+    assert HOSTILE in texts["steered"]
+    expect(page.locator(".pane.steered .summary")).to_contain_text(SPOKEN)
+    page.hover(".pane.steered .tok >> nth=2")
+    expect(page.locator("#panes-tip")).to_be_visible()
+    page.click(".pane.steered >> text=Inspect")
+    page.wait_for_selector(".heatmap .heat")
+    page.locator(".heatmap .heat").nth(2).click()
+    page.wait_for_timeout(300)
+    page.click("button[role=tab]:has-text('Export')")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.hit") is None
+    assert page.locator("img[src=x], img[src*='elsewhere']").count() == 0
 
 
 def test_a_model_that_loads_is_waited_for_and_one_that_fails_says_why(
-    new_page: NewPage, tmp_path: Path
+    tab: Page, watched: None, tmp_path: Path
 ) -> None:
     from steering.errors import LoadError
 
@@ -104,7 +134,7 @@ def test_a_model_that_loads_is_waited_for_and_one_that_fails_says_why(
         raise LoadError("There is no folder 'nowhere'. Give a Hugging Face model folder.")
 
     with served(load, tmp_path) as (address, _):
-        page = new_page()
+        page = tab
         page.goto(address)
         expect(page.locator(".notice")).to_contain_text("Loading the model")
         expect(page.locator(".spinner")).to_be_visible()
@@ -133,77 +163,77 @@ def other_preset(tmp_path: Path) -> Path:
     return tmp_path / "presets"
 
 
-def test_a_preset_of_another_sae_offers_to_load_it(new_page: NewPage, other_preset: Path) -> None:
-    with served(lambda: tiny.session(chat=True), other_preset) as (address, host):
-        assert host.wait(60)
-        page = new_page()
-        visit(page, address)
-        page.fill("#prompt textarea", "Keep this")
-        page.click(".gallery .face[data-name=other]")
-        expect(page.locator(".notice.offer")).to_contain_text("Load that model and SAE instead?")
-        page.click(".notice button:text-is('No')")
-        expect(page.locator(".notice.none")).to_have_count(1)
-        expect(page.locator("#prompt textarea")).to_have_value("Keep this")
-        page.click(".gallery .face[data-name=other]")
-        page.click(".notice button:text-is('Load it')")
-        expect(page.locator(".rack .row")).to_contain_text("#7")
-        expect(page.locator(".badge")).to_contain_text("/model")
-        texts = generate(page)
-        assert texts["baseline"] != texts["steered"]
+def test_a_preset_of_another_sae_offers_to_load_it(
+    open_page: OpenPage, serve: Serve, other_preset: Path
+) -> None:
+    address, _ = serve(ordinary_session, other_preset)
+    page = open_page(address)
+    page.fill("#prompt textarea", "Keep this")
+    page.click(".gallery .face[data-name=other]")
+    expect(page.locator(".notice.offer")).to_contain_text("Load that model and SAE instead?")
+    page.click(".notice button:text-is('No')")
+    expect(page.locator(".notice.none")).to_have_count(1)
+    expect(page.locator("#prompt textarea")).to_have_value("Keep this")
+    page.click(".gallery .face[data-name=other]")
+    page.click(".notice button:text-is('Load it')")
+    expect(page.locator(".rack .row")).to_contain_text("#7")
+    expect(page.locator(".badge")).to_contain_text("/model")
+    texts = generate(page)
+    assert texts["baseline"] != texts["steered"]
 
 
-def test_a_page_of_the_model_before_is_told_so(new_page: NewPage, other_preset: Path) -> None:
-    with served(lambda: tiny.session(chat=True), other_preset) as (address, host):
-        assert host.wait(60)
-        page = new_page()
-        visit(page, address)
-        page.fill("#add input, #add textarea", "3=0.6norm")
-        page.click("#add button")
-        page.wait_for_selector(".rack .row")
-        from steering.presets import load_preset
-        from ui.shelf import loader_of
+def test_a_page_of_the_model_before_is_told_so(
+    open_page: OpenPage, serve: Serve, other_preset: Path
+) -> None:
+    address, host = serve(ordinary_session, other_preset)
+    page = open_page(address)
+    page.fill("#add input, #add textarea", "3=0.6norm")
+    page.click("#add button")
+    page.wait_for_selector(".rack .row")
+    from steering.presets import load_preset
+    from ui.shelf import loader_of
 
-        host.start(loader_of(load_preset("other", other_preset)))
-        assert host.wait(60)
-        page.fill("#prompt textarea", "the bridge")
-        page.click("#generate")
-        expect(page.locator(".toast-wrap")).to_contain_text("another SAE")
+    host.start(loader_of(load_preset("other", other_preset)))
+    assert host.wait(60)
+    page.fill("#prompt textarea", "the bridge")
+    page.click("#generate")
+    expect(page.locator(".toast-wrap")).to_contain_text("another SAE")
 
 
-def test_with_several_saes_each_row_names_its_own(new_page: NewPage, tmp_path: Path) -> None:
+def test_with_several_saes_each_row_names_its_own(
+    open_page: OpenPage, serve: Serve, tmp_path: Path
+) -> None:
     def load() -> Any:
         from steering.session import Session
 
         late = tiny.sae(hook_name="blocks.2.hook_resid_post", seed=4)
         return Session(tiny.session(chat=True).model, {"early": tiny.sae(), "late": late})
 
-    with served(load, tmp_path) as (address, host):
-        assert host.wait(60)
-        page = new_page()
-        visit(page, address)
-        for typed in ("early/3=0.5norm", "late/3=0.5norm", "3=0.5norm"):
-            page.fill("#add input, #add textarea", typed)
-            page.click("#add button")
-            page.wait_for_timeout(300)
-        expect(page.locator(".rack .row")).to_have_count(2)
-        expect(page.locator(".rack .row").nth(0)).to_contain_text("early/#3")
-        expect(page.locator(".rack .row").nth(1)).to_contain_text("late/#3")
-        expect(page.locator(".toast-wrap")).to_contain_text("Several SAEs are loaded")
-        assert generate(page, "the bridge")["steered"]
-
-
-def test_an_edit_that_moves_nothing_is_a_red_banner(new_page: NewPage, tmp_path: Path) -> None:
-    with served(lambda: tiny.session(chat=True), tmp_path) as (address, host):
-        assert host.wait(60)
-        page = new_page()
-        visit(page, address)
-        page.fill("#add input, #add textarea", "3:add=0.0000000001raw")
+    address, _ = serve(load, tmp_path)
+    page = open_page(address)
+    for typed in ("early/3=0.5norm", "late/3=0.5norm", "3=0.5norm"):
+        page.fill("#add input, #add textarea", typed)
         page.click("#add button")
-        page.wait_for_selector(".rack .row")
-        texts = generate(page, "the bridge")
-        expect(page.locator(".banner.alarm")).to_contain_text("changed nothing")
-        assert texts["baseline"] == texts["steered"] != ""
-        shot(page, "alarm")
+        page.wait_for_timeout(300)
+    expect(page.locator(".rack .row")).to_have_count(2)
+    expect(page.locator(".rack .row").nth(0)).to_contain_text("early/#3")
+    expect(page.locator(".rack .row").nth(1)).to_contain_text("late/#3")
+    expect(page.locator(".toast-wrap")).to_contain_text("Several SAEs are loaded")
+    assert generate(page, "the bridge")["steered"]
+
+
+def test_an_edit_that_moves_nothing_is_a_red_banner(
+    open_page: OpenPage, serve: Serve, tmp_path: Path
+) -> None:
+    address, _ = serve(ordinary_session, tmp_path)
+    page = open_page(address)
+    page.fill("#add input, #add textarea", "3:add=0.0000000001raw")
+    page.click("#add button")
+    page.wait_for_selector(".rack .row")
+    texts = generate(page, "the bridge")
+    expect(page.locator(".banner.alarm")).to_contain_text("changed nothing")
+    assert texts["baseline"] == texts["steered"] != ""
+    shot(page, "alarm")
 
 
 @pytest.fixture
@@ -223,42 +253,40 @@ def slow_tokens(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 
 def test_closing_the_tab_ends_the_decode(
-    new_page: NewPage, tmp_path: Path, slow_tokens: Callable[[], int]
+    open_beside: OpenPage, serve: Serve, tmp_path: Path, slow_tokens: Callable[[], int]
 ) -> None:
-    with served(lambda: tiny.session(chat=True), tmp_path) as (address, host):
-        assert host.wait(60)
-        page = new_page()
-        visit(page, address)
-        page.fill("#prompt textarea", "the bridge")
-        page.click("#generate")
-        page.wait_for_selector("#panes .tok")
-        page.close()
-        until(lambda: host.line.length == 0)
-        ended_at = slow_tokens()
-        assert ended_at < 45
-        assert hooks_on(host.session) == 0
-        time.sleep(0.4)
-        assert slow_tokens() == ended_at
+    address, host = serve(ordinary_session, tmp_path)
+    page = open_beside(address)
+    page.fill("#prompt textarea", "the bridge")
+    page.click("#generate")
+    page.wait_for_selector("#panes .tok")
+    page.close()
+    until(lambda: host.line.length == 0)
+    ended_at = slow_tokens()
+    assert ended_at < 45
+    assert hooks_on(host.session) == 0
+    time.sleep(0.4)
+    assert slow_tokens() == ended_at
 
 
 @pytest.mark.usefixtures("slow_tokens")
-def test_who_waits_sees_their_place_and_can_leave(new_page: NewPage, tmp_path: Path) -> None:
-    with served(lambda: tiny.session(chat=True), tmp_path) as (address, host):
-        assert host.wait(60)
-        first, second, third = (new_page() for _ in range(3))
-        for page in (first, second, third):
-            visit(page, address)
-            page.fill("#prompt textarea", "the bridge")
-        first.click("#generate")
-        first.wait_for_selector("#panes .tok")
-        second.click("#generate")
-        expect(second.locator("#panes .status")).to_contain_text("you are next")
-        third.click("#generate")
-        expect(third.locator("#panes .status")).to_contain_text("2 before you")
-        third.click("#stop")
-        expect(third.locator("#panes .status")).to_contain_text("Stopped")
-        first.click("#stop")
-        second.wait_for_selector("#panes .tok")
-        second.keyboard.press("Escape")
-        assert finished(second)["baseline"]
-        assert host.line.length == 0
+def test_who_waits_sees_their_place_and_can_leave(
+    open_page: OpenPage, open_beside: OpenPage, serve: Serve, tmp_path: Path
+) -> None:
+    address, host = serve(ordinary_session, tmp_path)
+    first, second, third = open_page(address), open_beside(address), open_beside(address)
+    for page in (first, second, third):
+        page.fill("#prompt textarea", "the bridge")
+    first.click("#generate")
+    first.wait_for_selector("#panes .tok")
+    second.click("#generate")
+    expect(second.locator("#panes .status")).to_contain_text("you are next")
+    third.click("#generate")
+    expect(third.locator("#panes .status")).to_contain_text("2 before you")
+    third.click("#stop")
+    expect(third.locator("#panes .status")).to_contain_text("Stopped")
+    first.click("#stop")
+    second.wait_for_selector("#panes .tok")
+    second.keyboard.press("Escape")
+    assert finished(second)["baseline"]
+    assert host.line.length == 0

@@ -1,17 +1,33 @@
 """What a person does on the page, on the bundled model."""
 
 import base64
+import io
 import json
 import re
 import time
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Page, Request, expect
 
-from tests.browser.conftest import NewPage, finished, generate, pick, shot, toasts, visit
+from tests.browser.conftest import (
+    NewPage,
+    OpenPage,
+    finished,
+    generate,
+    pick,
+    shot,
+    toasts,
+    visit,
+)
 from tests.bundled import FEATURE, RAW, STRENGTH, edits
+
+NEAREST = 10
+ENOUGH = 3
+"""Of the nearest, since many features name no place; the model card asks more of those that do."""
 
 
 def rack_number(page: Page, row: int = 0) -> str:
@@ -23,7 +39,8 @@ def add(page: Page, typed: str) -> None:
     page.click("#add button")
 
 
-def test_a_first_visit_ends_in_two_different_texts(page: Page) -> None:
+def test_a_first_visit_ends_in_two_different_texts(open_page: OpenPage, address: str) -> None:
+    page = open_page(address)
     shot(page, "first-visit")
     expect(page.locator(".badge")).to_contain_text("steering-playground-demo")
     pick(page, "golden-gate")
@@ -252,20 +269,6 @@ def test_a_bad_link_is_a_toast_and_a_usable_page(page: Page, address: str) -> No
     assert "Golden Gate" in generate(page)["steered"]
 
 
-def test_stop_ends_the_texts_early(page: Page) -> None:
-    page.click("text=How to write")
-    page.fill("label:has-text('New tokens') input", "450")
-    page.uncheck("text=Stop at the end token")
-    page.fill("#prompt textarea", "Tell me about the bridge.")
-    page.click("#generate")
-    page.wait_for_selector("#panes .tok")
-    page.keyboard.press("Escape")
-    texts = finished(page)
-    expect(page.locator(".pane.baseline .rate")).to_contain_text("stopped")
-    assert 0 < page.locator(".pane.baseline .tok").count() < 450
-    assert texts["baseline"]
-
-
 def test_a_chat_goes_on_with_each_side_remembering_its_own(page: Page) -> None:
     pick(page, "golden-gate")
     generate(page, "Who are you?")
@@ -299,21 +302,6 @@ def test_a_token_tells_both_sides_when_pointed_at_and_by_keyboard(page: Page) ->
     expect(tip).to_be_visible()
 
 
-def test_blind_panes_hide_who_wrote_what_until_all_are_rated(page: Page) -> None:
-    pick(page, "golden-gate")
-    page.check("#blind input")
-    generate(page)
-    expect(page.locator(".pane h3")).to_have_text(["Text A", "Text B"])
-    assert page.locator(".pane .liveness, .pane .summary, .tok.steered, .pane meter").count() == 0
-    html = page.locator("#panes").inner_html()
-    assert "teered" not in html
-    page.locator(".pane").nth(0).locator(".star").nth(4).click()
-    expect(page.locator(".pane h3")).to_have_text(["Text A", "Text B"])
-    page.locator(".pane").nth(1).locator(".star").nth(1).click()
-    assert sorted(page.locator(".pane h3").all_inner_texts()) == ["Steered", "Unsteered"]
-    expect(page.locator(".tally")).to_contain_text("(1)")
-
-
 def test_extra_panes_show_other_strengths_a_control_and_words(page: Page) -> None:
     pick(page, "golden-gate")
     for kind in ("strength", "random", "system"):
@@ -330,22 +318,23 @@ def test_extra_panes_show_other_strengths_a_control_and_words(page: Page) -> Non
     assert "Golden Gate" not in texts["Random direction 0"]
 
 
-def test_a_text_sent_to_inspect_lights_up_and_a_token_gives_features(page: Page) -> None:
-    pick(page, "golden-gate")
-    generate(page)
-    page.click(".pane.steered >> text=Inspect")
-    page.wait_for_selector(".heatmap .heat")
-    hot = page.locator(".heatmap .heat[style*='85%'], .heatmap .heat[style*='warm']")
-    assert hot.count() > 3
-    page.locator(".heatmap .heat").nth(3).click()
-    page.wait_for_selector("#strongest .found")
-    shot(page, "inspect")
-    before = page.locator(".rack .row").count()
-    page.locator("#strongest .found button:text-is('Add')").first.click()
-    expect(page.locator(".rack .row")).to_have_count(before + 1)
+def test_stop_ends_the_texts_early(open_page: OpenPage, address: str) -> None:
+    page = open_page(address)
+    page.click("text=How to write")
+    page.fill("label:has-text('New tokens') input", "450")
+    page.uncheck("text=Stop at the end token")
+    page.fill("#prompt textarea", "Tell me about the bridge.")
+    page.click("#generate")
+    page.wait_for_selector("#panes .tok")
+    page.keyboard.press("Escape")
+    texts = finished(page)
+    expect(page.locator(".pane.baseline .rate")).to_contain_text("stopped")
+    assert 0 < page.locator(".pane.baseline .tok").count() < 450
+    assert texts["baseline"]
 
 
-def test_where_and_when_is_written_into_every_row(page: Page) -> None:
+def test_where_and_when_is_written_into_every_row(open_page: OpenPage, address: str) -> None:
+    page = open_page(address)
     pick(page, "scam")
     page.click("text=Where and when to steer")
     page.click("label:has-text('generated')")
@@ -354,6 +343,24 @@ def test_where_and_when_is_written_into_every_row(page: Page) -> None:
     generate(page)
     page.click(".pane.steered details.prompt summary")
     assert page.locator(".pane.steered details.prompt span.steered").count() == 1
+
+
+def test_blind_panes_hide_who_wrote_what_until_all_are_rated(
+    open_page: OpenPage, address: str
+) -> None:
+    page = open_page(address)
+    pick(page, "golden-gate")
+    page.check("#blind input")
+    generate(page)
+    expect(page.locator(".pane h3")).to_have_text(["Text A", "Text B"])
+    assert page.locator(".pane .liveness, .pane .summary, .tok.steered, .pane meter").count() == 0
+    html = page.locator("#panes").inner_html()
+    assert "teered" not in html
+    page.locator(".pane").nth(0).locator(".star").nth(4).click()
+    expect(page.locator(".pane h3")).to_have_text(["Text A", "Text B"])
+    page.locator(".pane").nth(1).locator(".star").nth(1).click()
+    assert sorted(page.locator(".pane h3").all_inner_texts()) == ["Steered", "Unsteered"]
+    expect(page.locator(".tally")).to_contain_text("(1)")
 
 
 def test_the_page_fits_a_phone_and_opens_with_the_texts_in_sight(
@@ -368,18 +375,16 @@ def test_the_page_fits_a_phone_and_opens_with_the_texts_in_sight(
     assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_page_fits_a_tablet(new_page: NewPage, address: str) -> None:
-    tablet = new_page(820, 1180)
-    visit(tablet, address)
+def test_the_page_fits_a_tablet(open_page: OpenPage, address: str) -> None:
+    tablet = open_page(address, 820, 1180)
     pick(tablet, "golden-gate")
     generate(tablet)
     shot(tablet, "tablet")
     assert tablet.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_page_is_readable_in_the_dark(new_page: NewPage, address: str) -> None:
-    dark = new_page(color_scheme="dark")
-    visit(dark, address)
+def test_the_page_is_readable_in_the_dark(open_page: OpenPage, address: str) -> None:
+    dark = open_page(address, color_scheme="dark")
     pick(dark, "golden-gate")
     generate(dark)
     shot(dark, "dark")
@@ -434,7 +439,11 @@ def test_a_slider_moves_without_a_word_to_the_server(page: Page) -> None:
     pick(page, "golden-gate")
     page.wait_for_timeout(300)
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+
+    def hear(request: Request) -> None:
+        asked.append(request.url)
+
+    page.on("request", hear)
     page.locator(".rack .slider").focus()
     number = page.locator(".rack .number")
     before = number.input_value()
@@ -443,4 +452,56 @@ def test_a_slider_moves_without_a_word_to_the_server(page: Page) -> None:
     expect(number).not_to_have_value(before)
     assert time.perf_counter() - began < 5
     page.wait_for_timeout(300)
+    page.remove_listener("request", hear)
     assert asked == []
+
+
+def test_a_text_sent_to_inspect_lights_up_and_a_token_gives_features(page: Page) -> None:
+    pick(page, "golden-gate")
+    generate(page)
+    page.click(".pane.steered >> text=Inspect")
+    page.wait_for_selector(".heatmap .heat")
+    hot = page.locator(".heatmap .heat[style*='85%'], .heatmap .heat[style*='warm']")
+    assert hot.count() > 3
+    page.locator(".heatmap .heat").nth(3).click()
+    page.wait_for_selector("#strongest .found")
+    shot(page, "inspect")
+    before = page.locator(".rack .row").count()
+    page.locator("#strongest .found button:text-is('Add')").first.click()
+    expect(page.locator(".rack .row")).to_have_count(before + 1)
+
+
+def open_bridge(page: Page) -> None:
+    """Open the card of the preset's feature, by way of its label."""
+    pick(page, "golden-gate")
+    label = page.locator(".rack .row .label").first.inner_text()
+    page.get_by_role("tab", name="Explore").click()
+    page.fill("#explore-words textarea, #explore-words input", label)
+    page.click("#explore-words button")
+    page.locator(f".explore-found tr[data-feature='{FEATURE}'] .walk").click()
+    expect(page.locator(".explore-card h3")).to_contain_text(f"#{FEATURE}")
+
+
+def names_its_region(label: str) -> bool:
+    """Whether a label names the bridge's city, its state, or a place there but the bridge."""
+    from steering.demo.concepts import BRIDGE, by_name, find
+
+    city, state = by_name()[BRIDGE].path[:-3:-1]
+    named = [(*each.path, each.name) for _, _, each in find(label) if each.name != BRIDGE]
+    return any(city in way or state in way for way in named)
+
+
+def test_near_the_bridge_lie_its_city_and_its_state(page: Page) -> None:
+    open_bridge(page)
+    card = page.locator(".explore-card")
+    card.get_by_label("Radius, as cosine distance").fill("1")
+    labels = card.locator(".ring .walk").all_inner_texts()[:NEAREST]
+    assert len(labels) == NEAREST
+    assert sum(map(names_its_region, labels)) >= ENOUGH, labels
+    expect(card.get_by_role("region", name="Fires together with")).to_be_visible()
+    page.wait_for_selector(".map[data-phase=painted]")
+    page.locator(".map-stage").scroll_into_view_if_needed()
+    seen = page.locator(".map-stage").screenshot()
+    colours = np.asarray(Image.open(io.BytesIO(seen)).convert("RGB")).reshape(-1, 3)
+    assert len(np.unique(colours, axis=0)) > 100, "clusters have a colour each"
+    shot(page, "neighbourhood")
