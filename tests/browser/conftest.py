@@ -18,7 +18,7 @@ from typing import Literal
 from urllib.parse import urlparse
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from tests.ui.serving import free_port, until_it_answers
 
@@ -183,9 +183,71 @@ def is_script_error(message: object) -> bool:
 
 
 @pytest.fixture
-def page(open_page: OpenPage, address: str) -> Page:
-    """The page, loaded, on a desktop."""
-    return open_page(address)
+def page(
+    tab: Page, open_page: OpenPage, address: str, request: pytest.FixtureRequest
+) -> Iterator[Page]:
+    """The page on a desktop with nothing set: the test before's, cleared, or else loaded."""
+    failed = request.session.testsfailed
+    if not cleared_as_before(tab):
+        open_page(address)
+        clear(tab)
+        tab.evaluate(f"() => {{ window.cleared = ({LOOK})(); }}")
+    yield tab
+    if request.session.testsfailed > failed:
+        tab.goto("about:blank")
+
+
+# Everything that a person can set or read, but for the gallery, which presets of tests come into.
+LOOK = """() => JSON.stringify([
+  location.search,
+  [...document.querySelectorAll("input:not([type=file]), select, textarea")].map((node) =>
+    [node.checkVisibility(), /checkbox|radio/.test(node.type) ? node.checked : node.value]),
+  [...document.querySelectorAll("#rack, #found, #notice, #tabs, .toast-wrap")].map((node) =>
+    node.innerText),
+])"""
+
+
+def cleared_as_before(page: Page) -> bool:
+    """Whether the page, if there is one, could be cleared to what it was when it came.
+
+    Its look stands in the page itself, and goes when the tab goes elsewhere.
+    """
+    if page.evaluate("window.cleared") is None:
+        return False
+    try:
+        clear(page)
+    except (Error, AssertionError):
+        return False
+    return page.evaluate(f"({LOOK})() === window.cleared")
+
+
+def clear(page: Page) -> None:
+    """Take back what was set up, as a person can.
+
+    A preset sets how to write and where to steer; it is one that no test picks, since the picked
+    one stays picked.
+    """
+    page.keyboard.press("Escape")
+    page.mouse.move(0, 0)
+    page.get_by_role("tab", name="Steer").click()
+    for each in (".toast-close", ".rack .head button:text-is('Clear'):enabled", ".extras .quiet"):
+        press_all(page, each)
+    page.uncheck("#blind input")
+    pick(page, "suppression")
+    page.click(".rack >> text=Clear")
+    page.fill("#add input, #add textarea", "")
+    if page.locator("#found .found").count():
+        page.click("#add button")
+    page.click("#new-chat")
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    expect(page.locator("#found .found, .toast-body")).to_have_count(0)
+    page.evaluate("history.replaceState(null, '', location.pathname)")
+
+
+def press_all(page: Page, buttons: str) -> None:
+    """Press buttons that go when they are pressed, or can no longer be."""
+    for button in reversed(page.locator(buttons).all()):
+        button.click(timeout=5000)
 
 
 def visit(page: Page, address: str) -> None:
