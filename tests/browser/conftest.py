@@ -268,6 +268,12 @@ def pick(page: Page, name: str) -> None:
     page.wait_for_selector(".rack .row")
 
 
+def add(page: Page, typed: str) -> None:
+    """Type a feature, or words, into the rack's box."""
+    page.fill("#add input, #add textarea", typed)
+    page.click("#add button")
+
+
 def generate(page: Page, prompt: str | None = None) -> dict[str, str]:
     """Press Generate and return the texts by pane, when they are done."""
     if prompt is not None:

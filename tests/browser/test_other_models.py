@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import tiny
-from tests.browser.conftest import OpenPage, finished, generate, shot
+from tests.browser.conftest import OpenPage, add, finished, generate, shot
 from tests.ui.serving import hooks_on, served, until
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def hostile_session() -> Any:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, "Host"]]:
     """A running page, and its host; what it has loaded is another's with every test."""
     with served(ordinary_session, tmp_path_factory.mktemp("none")) as (address, host):
+        assert host.wait(60)
         yield address, host
 
 
@@ -97,14 +98,11 @@ def test_markup_in_words_labels_names_and_links_stays_text(
     expect(page.locator(".badge")).to_contain_text(SPOKEN)
     page.click(".gallery .face[data-name=hostile]")
     expect(page.locator(".notice")).to_contain_text(SPOKEN)
-    for typed in ("3=1.5", "img"):
-        page.fill("#add input, #add textarea", typed)
-        page.click("#add button")
-        page.wait_for_timeout(300)
+    add(page, "3=1.5")
     expect(page.locator(".rack .row")).to_contain_text(SPOKEN)
+    add(page, "img")
     expect(page.locator("#found .found").first).to_contain_text(SPOKEN)
-    page.fill("#add input, #add textarea", SPOKEN)
-    page.click("#add button")
+    add(page, SPOKEN)
     page.click(".extras .add[data-kind=system]")
     page.fill(".extras .wide", SPOKEN)
     texts = generate(page, f"{SPOKEN} the bridge")
@@ -187,8 +185,7 @@ def test_a_page_of_the_model_before_is_told_so(
 ) -> None:
     address, host = serve(ordinary_session, other_preset)
     page = open_page(address)
-    page.fill("#add input, #add textarea", "3=0.6norm")
-    page.click("#add button")
+    add(page, "3=0.6norm")
     page.wait_for_selector(".rack .row")
     from steering.presets import load_preset
     from ui.shelf import loader_of
@@ -211,14 +208,15 @@ def test_with_several_saes_each_row_names_its_own(
 
     address, _ = serve(load, tmp_path)
     page = open_page(address)
-    for typed in ("early/3=0.5norm", "late/3=0.5norm", "3=0.5norm"):
-        page.fill("#add input, #add textarea", typed)
-        page.click("#add button")
-        page.wait_for_timeout(300)
+    add(page, "early/3=0.5norm")
+    expect(page.locator(".rack .row")).to_have_count(1)
+    add(page, "late/3=0.5norm")
     expect(page.locator(".rack .row")).to_have_count(2)
+    add(page, "3=0.5norm")
     expect(page.locator(".rack .row").nth(0)).to_contain_text("early/#3")
     expect(page.locator(".rack .row").nth(1)).to_contain_text("late/#3")
     expect(page.locator(".toast-wrap")).to_contain_text("Several SAEs are loaded")
+    expect(page.locator(".rack .row")).to_have_count(2)
     assert generate(page, "the bridge")["steered"]
 
 
@@ -227,8 +225,7 @@ def test_an_edit_that_moves_nothing_is_a_red_banner(
 ) -> None:
     address, _ = serve(ordinary_session, tmp_path)
     page = open_page(address)
-    page.fill("#add input, #add textarea", "3:add=0.0000000001raw")
-    page.click("#add button")
+    add(page, "3:add=0.0000000001raw")
     page.wait_for_selector(".rack .row")
     texts = generate(page, "the bridge")
     expect(page.locator(".banner.alarm")).to_contain_text("changed nothing")

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, Request, expect
 from tests.browser.conftest import (
     NewPage,
     OpenPage,
+    add,
     finished,
     generate,
     pick,
@@ -32,11 +33,6 @@ ENOUGH = 3
 
 def rack_number(page: Page, row: int = 0) -> str:
     return page.locator(".rack .row").nth(row).locator(".number").input_value()
-
-
-def add(page: Page, typed: str) -> None:
-    page.fill("#add input, #add textarea", typed)
-    page.click("#add button")
 
 
 def test_a_first_visit_ends_in_two_different_texts(open_page: OpenPage, address: str) -> None:
