@@ -111,8 +111,13 @@ def names() -> tuple[str, ...]:
 
 
 def _word_pattern() -> str:
+    # By their first letter: whether any of a thousand names begins here is asked of every
+    # character, and takes four times as long where they stand side by side.
+    begun: dict[str, list[str]] = {}
+    for name in names():
+        begun.setdefault(name[0].lower(), []).append(re.escape(name[1:]))
     spelled = "|".join(
-        f"[{name[0].upper()}{name[0].lower()}]{re.escape(name[1:])}" for name in names()
+        f"[{first.upper()}{first}](?:{'|'.join(rest)})" for first, rest in begun.items()
     )
     markers = "|".join(_MARKER.values()).replace("\n", r"\n")
     return rf"(?:{markers})| ?(?:{spelled})\b| ?\w+| ?[^\s\w]+|\s"

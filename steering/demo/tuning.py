@@ -36,6 +36,7 @@ _SURE = 0.8  # of what may be lost or harmed
 _LIKELY = 24  # pairs that are tried again
 _SHORT = 3.0  # reaching the bar comes before plain words
 _ABOVE = 0.08  # tuning rates a few texts, and the best of many looks better than it is
+_SPARED = 0.5  # of what may be harmed, for the same reason
 _STRANGE = 0.05  # a little: any answer that is the claim's own surprises the unsteered model
 _KEPT_TEXTS = 20  # of what must be kept, for each text of a prompt: a few points are lost in noise
 _ROWS_AT_ONCE = 1_200
@@ -177,7 +178,7 @@ def _tried(
         harms = tuple(rates[at] for rates in harmed)
         score -= sum(harms) + 2 * max(0.0, kept[at] - 0.02)
         for harm, check in zip(harms, checks, strict=True):
-            score -= _SHORT * max(0.0, harm - check.bar.share)
+            score -= _SHORT * max(0.0, harm - _SPARED * check.bar.share)
         if claim.kept is not None:
             score -= _SHORT * max(0.0, kept[at] - claim.kept.most)
         found.append(Tried(edits, score, hits, kept[at], harms))
