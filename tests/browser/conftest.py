@@ -138,24 +138,6 @@ def open_page(tab: Page, watched: None) -> OpenPage:
 
 
 @pytest.fixture
-def open_beside(tab: Page, watched: None) -> Iterator[OpenPage]:
-    """Opens an address in one more tab of the same person."""
-    opened: list[Page] = []
-
-    def beside(address: str) -> Page:
-        # A tab that another one opened shares its process, and so what it has compiled.
-        with tab.expect_popup() as popup:
-            tab.evaluate("address => void window.open(address)", address)
-        opened.append(popup.value)
-        wait_until_there(popup.value)
-        return popup.value
-
-    yield beside
-    for page in opened:
-        page.close()
-
-
-@pytest.fixture
 def new_page(browser: Browser, heard: Heard, watched: None) -> Iterator[NewPage]:
     """Opens pages like another visitor's, or on another device."""
     contexts: list[BrowserContext] = []
@@ -253,11 +235,6 @@ def press_all(page: Page, buttons: str) -> None:
 def visit(page: Page, address: str) -> None:
     """Open the page and wait until the model is there."""
     page.goto(address)
-    wait_until_there(page)
-
-
-def wait_until_there(page: Page) -> None:
-    """Wait until the model is there."""
     page.wait_for_selector(".gallery .face", timeout=60_000, state="attached")
 
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import tiny
-from tests.browser.conftest import OpenPage, add, finished, generate, shot
+from tests.browser.conftest import NewPage, OpenPage, add, finished, generate, shot, visit
 from tests.ui.serving import hooks_on, served, until
 
 if TYPE_CHECKING:
@@ -250,10 +250,11 @@ def slow_tokens(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 
 def test_closing_the_tab_ends_the_decode(
-    open_beside: OpenPage, serve: Serve, tmp_path: Path, slow_tokens: Callable[[], int]
+    new_page: NewPage, serve: Serve, tmp_path: Path, slow_tokens: Callable[[], int]
 ) -> None:
     address, host = serve(ordinary_session, tmp_path)
-    page = open_beside(address)
+    page = new_page()
+    visit(page, address)
     page.fill("#prompt textarea", "the bridge")
     page.click("#generate")
     page.wait_for_selector("#panes .tok")
@@ -266,13 +267,33 @@ def test_closing_the_tab_ends_the_decode(
     assert slow_tokens() == ended_at
 
 
-@pytest.mark.usefixtures("slow_tokens")
+@pytest.fixture
+def held(
+    monkeypatch: pytest.MonkeyPatch, slow_tokens: Callable[[], int]
+) -> Iterator[threading.Event]:
+    """No decode gets far until this is set."""
+    from steering.generation import Decoder
+
+    step, go_on = Decoder.step, threading.Event()
+
+    def hold(self: Any, state: Any) -> Any:
+        if slow_tokens() > 5:
+            go_on.wait(120)
+        return step(self, state)
+
+    monkeypatch.setattr(Decoder, "step", hold)
+    yield go_on
+    go_on.set()
+
+
 def test_who_waits_sees_their_place_and_can_leave(
-    open_page: OpenPage, open_beside: OpenPage, serve: Serve, tmp_path: Path
+    tab: Page, new_page: NewPage, serve: Serve, tmp_path: Path, held: threading.Event
 ) -> None:
     address, host = serve(ordinary_session, tmp_path)
-    first, second, third = open_page(address), open_beside(address), open_beside(address)
+    # Tabs of one browser would share its six connections, and two are held open by each.
+    first, second, third = tab, new_page(), new_page()
     for page in (first, second, third):
+        visit(page, address)
         page.fill("#prompt textarea", "the bridge")
     first.click("#generate")
     first.wait_for_selector("#panes .tok")
@@ -283,6 +304,7 @@ def test_who_waits_sees_their_place_and_can_leave(
     third.click("#stop")
     expect(third.locator("#panes .status")).to_contain_text("Stopped")
     first.click("#stop")
+    held.set()
     second.wait_for_selector("#panes .tok")
     second.keyboard.press("Escape")
     assert finished(second)["baseline"]
