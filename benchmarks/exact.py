@@ -137,12 +137,13 @@ def _recounted(tokens: int) -> list[Result]:
     same = _recount(sae, read)
     other = _recount(sae, _until(counted, _streams(model, sae, texts)))
     apart = (found[:, 2] - other.largest).abs() / other.largest.clamp(min=1)
-    differing = int((found[:, 1] != other.fired.double() / other.tokens).sum())
+    differing = int((found[:, 0] != other.fired).sum())
     unexplained = (found[:, 0] < other.least) | (found[:, 0] > other.most)
     on_gate = int((other.most > other.least).sum())
     what = f"recount of {counted:,} tokens"
     return [
         _none(f"{what}: tokens that one side counts alone", abs(counted - same.tokens)),
+        _none(f"{what}: features of another count", int((found[:, 0] != same.fired).sum())),
         _none(
             f"{what}: features of another density",
             int((found[:, 1] != same.fired.double() / same.tokens).sum()),
@@ -150,7 +151,7 @@ def _recounted(tokens: int) -> list[Result]:
         _none(f"{what}: features of another maximum", int((found[:, 2] != same.largest).sum())),
         _none(f"{what} by TransformerLens: tokens of one side alone", abs(counted - other.tokens)),
         _none(
-            f"{what} by TransformerLens: densities that no rounding explains",
+            f"{what} by TransformerLens: counts that no rounding explains",
             int(unexplained.sum()),
             f"({differing} differ, {on_gate} features have a token within {ROUNDING:g} of "
             "the gate)",

@@ -19,7 +19,14 @@ from steering.demo.features import mean_resid
 from steering.demo.grammar import Document, Turn, documents
 from steering.demo.processes import at_once
 from steering.demo.targets import TONES
-from steering.demo.tuning import SAMPLING, TUNING_SEED, Tried, tune, with_second_feature
+from steering.demo.tuning import (
+    SAMPLING,
+    TUNING_SEED,
+    Tried,
+    checks_beside,
+    tune,
+    with_second_feature,
+)
 from steering.hook_points import HookPoint
 from steering.interventions import Intervention
 from steering.presets import Preset, SavedSample, preset_text
@@ -171,7 +178,8 @@ def _readers(session: Session, concept: str) -> list[int]:
 
 
 def _first_of(wanted: tuple[Path, SampledClaim, list[int]]) -> Tried:
-    return Tried((Intervention(feature=wanted[2][0], strength=1.0),), 0.0, 0.0, 0.0)
+    harms = (1.0,) * len(checks_beside(wanted[1]))
+    return Tried((Intervention(feature=wanted[2][0], strength=1.0),), 0.0, 0.0, 0.0, harms)
 
 
 def _chosen(bundle: Path, claim: SampledClaim, features: list[int]) -> Tried:

@@ -57,6 +57,10 @@ def write_atlas(recipe: Recipe, out: Path) -> Path:
 def compact(path: Path) -> None:
     """Give back the space of what was deleted, and leave one file."""
     with closing(sqlite3.connect(path)) as db:
+        # An index of words keeps what was deleted until its segments are merged.
+        for index in ("label_stems", "label_words", "known_words"):
+            db.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")
+        db.commit()
         db.execute("VACUUM")
     for left in path.parent.glob(f"{path.name}?*"):
         left.unlink()

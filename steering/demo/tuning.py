@@ -1,4 +1,4 @@
-"""Stage three, second half: which feature, at which multiple of its maximum, shows each claim best.
+"""Stage three, second half: which feature, edited how and how strongly, shows each claim best.
 
 Only text shows which of the candidates steer. Seeds used here are never used to measure a claim.
 What is chosen becomes the claim's preset.
@@ -56,7 +56,7 @@ class Tried:
     hits: float
     lost: float
     """Share of what the claim has to keep."""
-    harms: tuple[float, ...] = ()
+    harms: tuple[float, ...]
     """Share of each of what must not happen beside it."""
 
     def shows(self, claim: SampledClaim, *, surely: bool = False) -> bool:
@@ -66,7 +66,7 @@ class Tried:
         """
         margin, part = (_MARGIN, _SURE) if surely else (0.0, 1.0)
         over = self.hits - claim.steered.share
-        checks = zip(self.harms, _checks(claim), strict=True)
+        checks = zip(self.harms, checks_beside(claim), strict=True)
         return (
             (over >= margin if claim.steered.at_least else -over >= margin)
             and (claim.kept is None or self.lost < part * claim.kept.most)
@@ -75,7 +75,7 @@ class Tried:
 
 
 def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tried:
-    """The best single feature, strength and schedule for a claim, by its texts."""
+    """The best single feature, edit, strength and schedule for a claim, by its texts."""
     lowers = not claim.steered.at_least
     first = [
         (edit,)
@@ -163,7 +163,7 @@ def _tried(
     """Every variant with its score, the best first."""
     rows = _texts(session, claim.question, _UNSTEERED | _numbered(variants), samples)
     usual = _mean(surprise(session, rows[BASELINE]))
-    checks = _checks(claim)
+    checks = checks_beside(claim)
     harmed = [_rates(session, check.question, variants, samples) for check in checks]
     kept = _kept(session, claim, variants, samples)
     found = []
@@ -185,7 +185,7 @@ def _tried(
     return sorted(found, key=lambda tried: -tried.score)
 
 
-def _checks(claim: SampledClaim) -> list[Check]:
+def checks_beside(claim: SampledClaim) -> list[Check]:
     """What must not happen in the steered texts of other prompts."""
     return [check for check in claim.also if check.cell == "steered"]
 

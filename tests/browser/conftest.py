@@ -101,9 +101,10 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def watched(heard: Heard) -> Iterator[None]:
+def watched(heard: Heard, tab: Page) -> Iterator[None]:
     """Holds against the test what was heard of its pages."""
     yield
+    tab.evaluate("0")  # What a page said last is heard only while something is asked of it.
     left, broken = heard.left[:], heard.broken[:]
     heard.left.clear()
     heard.broken.clear()
@@ -168,7 +169,10 @@ def is_script_error(message: object) -> bool:
 def page(
     tab: Page, open_page: OpenPage, address: str, request: pytest.FixtureRequest
 ) -> Iterator[Page]:
-    """The page on a desktop with nothing set: the test before's, cleared, or else loaded."""
+    """The page on a desktop with an empty rack: the test before's, cleared, or else loaded.
+
+    How to write is as `clear` leaves it; what a first visitor finds, tests of `open_page` see.
+    """
     failed = request.session.testsfailed
     if not cleared_as_before(tab):
         open_page(address)
@@ -179,13 +183,16 @@ def page(
         tab.goto("about:blank")
 
 
-# Everything that a person can set or read, but for the gallery, which presets of tests come into.
+# Every control and the texts that tests wait for, but for the gallery, which presets of tests come
+# into.
 LOOK = """() => JSON.stringify([
   location.search,
   [...document.querySelectorAll("input:not([type=file]), select, textarea")].map((node) =>
     [node.checkVisibility(), /checkbox|radio/.test(node.type) ? node.checked : node.value]),
   [...document.querySelectorAll("#rack, #found, #notice, #tabs, .toast-wrap")].map((node) =>
     node.innerText),
+  [...document.querySelectorAll(".heatmap, #strongest, .explore-card")].map((node) =>
+    node.textContent),
 ])"""
 
 

@@ -329,6 +329,15 @@ def test_stop_ends_the_texts_early(open_page: OpenPage, address: str) -> None:
     assert texts["baseline"]
 
 
+def test_a_picked_preset_sets_how_to_write(open_page: OpenPage, address: str) -> None:
+    page = open_page(address)
+    page.click("text=How to write")
+    tokens = page.locator("label:has-text('New tokens') input")
+    expect(tokens).not_to_have_value("40")
+    pick(page, "golden-gate")
+    expect(tokens).to_have_value("40")
+
+
 def test_where_and_when_is_written_into_every_row(open_page: OpenPage, address: str) -> None:
     page = open_page(address)
     pick(page, "scam")

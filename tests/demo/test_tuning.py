@@ -1,13 +1,14 @@
 """What is chosen for a claim: on seeds of its own, and by the claim's own bars."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from steering.demo import tuning
 from steering.demo.claims.asked import SampledClaim, sampled_claims
 from steering.demo.claims.report import FIRST_SEED, claim_names
-from steering.demo.tuning import TUNING_SEED, Tried, with_second_feature
+from steering.demo.tuning import TUNING_SEED, Tried, tune, with_second_feature
 from steering.interventions import Intervention
 from tests import tiny
 
@@ -74,3 +75,44 @@ def test_whatever_stands_beside_a_second_feature_is_a_valid_edit(
         assert pair[0].feature != pair[1].feature
         for edit in pair:
             assert Intervention.model_validate(edit.model_dump()) == edit
+
+
+def test_of_two_that_show_as_much_the_one_that_harms_comes_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    claim = CLAIMS["scam"]
+    row = SimpleNamespace(prompt=claim.question.prompts[0], text="No.", token_ids=())
+    monkeypatch.setattr(tuning, "_texts", lambda _s, _q, named, _n: {name: [row] for name in named})
+    monkeypatch.setattr(tuning, "_rates", lambda *_: [0.2, 0.04, 0.01])
+    monkeypatch.setattr(tuning, "surprise", lambda _session, rows: [1.0] * len(rows))
+    variants = [(Intervention(feature=at, strength=1.0),) for at in range(3)]
+    ranked = tuning._tried(tiny.session(), claim, variants, samples=1)
+    assert [found.harms for found in ranked] == [(0.01,), (0.04,), (0.2,)]
+    assert [found.edits[0].feature for found in ranked] == [2, 1, 0]
+    over, under = ranked[2].score - ranked[1].score, ranked[1].score - ranked[0].score
+    assert over < -3 * 0.16 and under < -3 * 0.015, "beyond its part of the bar it weighs more"
+
+
+@pytest.mark.parametrize(("claim", "edits"), [("power", {"clamp"}), ("suppression", None)])
+def test_the_last_strengths_lie_near_the_best_and_a_claim_of_less_also_turns_features_around(
+    monkeypatch: pytest.MonkeyPatch, claim: str, edits: set[str] | None
+) -> None:
+    rounds: list[list[tuple[Intervention, ...]]] = []
+
+    def tried(
+        _session: object,
+        _claim: SampledClaim,
+        variants: list[tuple[Intervention, ...]],
+        samples: int,
+    ) -> list[Tried]:
+        rounds.append(variants)
+        return [Tried(each, 0.0, 0.0, 0.0, ()) for each in reversed(variants)]
+
+    monkeypatch.setattr(tuning, "_tried", tried)
+    found = tune(tiny.session(), CLAIMS[claim], [1, 2])
+    first, _, near, last = rounds
+    assert {e.edit for each in first for e in each} == (edits or {"ablate", "clamp", "scale"})
+    strengths = {each[0].strength or 0.0 for each in near}
+    largest = max(strengths, key=abs)
+    assert any(s == pytest.approx(largest / 1.1, abs=1e-3) for s in strengths)
+    assert all(each in near for each in last) and found.edits in last
