@@ -1,10 +1,12 @@
-"""What the packaged presets hold, read as data: retraining changes features and strengths."""
+"""What the packaged presets and the bundle hold, as data: retraining changes features."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[1] / "presets"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "presets"
+FEATURES = ROOT / "steering" / "demo" / "bundle" / "sae" / "features.json"
 
 
 def edits(preset: str) -> list[dict[str, Any]]:
@@ -16,3 +18,13 @@ BRIDGE: dict[str, Any] = edits("golden-gate")[0]
 FEATURE: int = BRIDGE["intervention"]["feature"]
 STRENGTH: float = BRIDGE["intervention"]["strength"]
 RAW: float = BRIDGE["raw"]
+
+
+def best_reader(concept: str) -> int:
+    """The feature whose firing tells a concept's tokens best."""
+    features: dict[str, dict[str, Any]] = json.loads(FEATURES.read_text())["features"]
+    its = {key: each["reading_f1"] for key, each in features.items() if each["reading"] == concept}
+    return int(max(its, key=lambda key: its[key]))
+
+
+READER = best_reader("the Golden Gate Bridge")

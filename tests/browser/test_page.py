@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, expect
 
 from tests.browser.conftest import (
     NewPage,
@@ -24,7 +24,7 @@ from tests.browser.conftest import (
     toasts,
     visit,
 )
-from tests.bundled import FEATURE, RAW, STRENGTH, edits
+from tests.bundled import FEATURE, RAW, READER, STRENGTH, edits
 
 NEAREST = 10
 ENOUGH = 3
@@ -464,16 +464,25 @@ def test_a_slider_moves_without_a_word_to_the_server(page: Page) -> None:
 def test_a_text_sent_to_inspect_lights_up_and_a_token_gives_features(page: Page) -> None:
     pick(page, "golden-gate")
     generate(page)
+    add(page, str(READER))
+    expect(page.locator(".rack .row")).to_have_count(2)
     page.click(".pane.steered >> text=Inspect")
-    page.wait_for_selector(".heatmap .heat")
-    hot = page.locator(".heatmap .heat[style*='85%'], .heatmap .heat[style*='warm']")
-    assert hot.count() > 3
-    page.locator(".heatmap .heat").nth(3).click()
+    page.click(f".heatmap .chip:has-text('#{READER}')")
+    name = page.locator(".heatmap .heat", has_text="the Golden Gate Bridge")
+    assert heat(name) > 20
+    assert heat(page.locator(".heatmap .heat").nth(1)) == 0
+    name.click()
     page.wait_for_selector("#strongest .found")
     shot(page, "inspect")
     before = page.locator(".rack .row").count()
     page.locator("#strongest .found button:text-is('Add')").first.click()
     expect(page.locator(".rack .row")).to_have_count(before + 1)
+
+
+def heat(token: Locator) -> float:
+    """How much of the warm colour a token has, in percent."""
+    (found,) = re.findall(r"var\(--warm\) ([\d.]+)%", token.get_attribute("style") or "")
+    return float(found)
 
 
 def open_bridge(page: Page) -> None:
