@@ -84,14 +84,21 @@ class Heard:
 
     left: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    contexts: list[BrowserContext] = field(default_factory=list)
 
     def listen(self, context: BrowserContext) -> BrowserContext:
         """Hear all pages of a context, from their first request on."""
+        self.contexts.append(context)
         context.set_default_timeout(PATIENCE)
         context.on("request", lambda r: self.left.append(r.url) if not is_here(r.url) else None)
         context.on("weberror", lambda error: self.broken.append(str(error.error)))
         context.on("console", lambda m: self.broken.append(m.text) if is_script_error(m) else None)
         return context
+
+    def catch_up(self) -> None:
+        """Hear what open pages said last, which comes only while something is asked of them."""
+        for page in (page for context in self.contexts for page in context.pages):
+            page.evaluate("0")
 
 
 @pytest.fixture(scope="session")
@@ -101,10 +108,10 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def watched(heard: Heard, tab: Page) -> Iterator[None]:
+def watched(heard: Heard) -> Iterator[None]:
     """Holds against the test what was heard of its pages."""
     yield
-    tab.evaluate("0")  # What a page said last is heard only while something is asked of it.
+    heard.catch_up()
     left, broken = heard.left[:], heard.broken[:]
     heard.left.clear()
     heard.broken.clear()
