@@ -93,9 +93,9 @@ def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tr
     ranked = _tried(session, claim, second, samples=3)
     near = list(
         dict.fromkeys(
-            tuple(_times(edit, by) for edit in found.edits)
+            variant
             for found in ranked[:_FINALISTS]
-            for by in _NEARER
+            for variant in _at_multiples(found.edits, _NEARER)
         )
     )
     ranked = _tried(session, claim, near, samples=10)
@@ -148,10 +148,16 @@ def _varied(
     edits: tuple[Intervention, ...], schedules: Iterable[Schedule]
 ) -> list[tuple[Intervention, ...]]:
     return [
-        tuple(_times(edit, by).model_copy(update={"schedule": schedule}) for edit in edits)
+        tuple(edit.model_copy(update={"schedule": schedule}) for edit in variant)
         for schedule in schedules
-        for by in _NEARBY
+        for variant in _at_multiples(edits, _NEARBY)
     ]
+
+
+def _at_multiples(
+    edits: tuple[Intervention, ...], multiples: Iterable[float]
+) -> list[tuple[Intervention, ...]]:
+    return [tuple(_times(edit, by) for edit in edits) for by in multiples]
 
 
 def _tried(

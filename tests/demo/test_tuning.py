@@ -13,6 +13,25 @@ from steering.interventions import Intervention
 from tests import tiny
 
 CLAIMS = {claim.name: claim for claim in sampled_claims()}
+Rounds = list[list[tuple[Intervention, ...]]]
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> Rounds:
+    """What is tried in each round, of which nothing is written and the last comes out first."""
+    found: Rounds = []
+
+    def tried(
+        _session: object,
+        _claim: SampledClaim,
+        variants: list[tuple[Intervention, ...]],
+        samples: int,
+    ) -> list[Tried]:
+        found.append(variants)
+        return [Tried(each, 0.0, 0.0, 0.0, ()) for each in reversed(variants)]
+
+    monkeypatch.setattr(tuning, "_tried", tried)
+    return found
 
 
 def _tried(hits: float, lost: float = 0.0, *harms: float) -> Tried:
@@ -47,20 +66,8 @@ def test_a_feature_shows_a_claim_where_it_keeps_every_bar_of_it(
 
 @pytest.mark.parametrize("claim", ["scam", "suppression"])
 def test_whatever_stands_beside_a_second_feature_is_a_valid_edit(
-    monkeypatch: pytest.MonkeyPatch, claim: str
+    rounds: Rounds, claim: str
 ) -> None:
-    seen: list[tuple[Intervention, ...]] = []
-
-    def tried(
-        _session: object,
-        _claim: SampledClaim,
-        variants: list[tuple[Intervention, ...]],
-        samples: int,
-    ) -> list[Tried]:
-        seen.extend(variants)
-        return [Tried(edits, 0.0, 0.0, 0.0, ()) for edits in variants]
-
-    monkeypatch.setattr(tuning, "_tried", tried)
     session = tiny.session()
     for first in (
         Intervention(feature=1, edit="ablate"),
@@ -69,7 +76,7 @@ def test_whatever_stands_beside_a_second_feature_is_a_valid_edit(
     ):
         found = replace(_tried(0.5), edits=(first,))
         with_second_feature(session, CLAIMS[claim], found, [1, 2, 3])
-    pairs = [edits for edits in seen if len(edits) == 2]
+    pairs = [edits for variants in rounds for edits in variants if len(edits) == 2]
     assert len(pairs) > 10
     for pair in pairs:
         assert pair[0].feature != pair[1].feature
@@ -95,20 +102,8 @@ def test_of_two_that_show_as_much_the_one_that_harms_comes_last(
 
 @pytest.mark.parametrize(("claim", "edits"), [("power", {"clamp"}), ("suppression", None)])
 def test_the_last_strengths_lie_near_the_best_and_a_claim_of_less_also_turns_features_around(
-    monkeypatch: pytest.MonkeyPatch, claim: str, edits: set[str] | None
+    rounds: Rounds, claim: str, edits: set[str] | None
 ) -> None:
-    rounds: list[list[tuple[Intervention, ...]]] = []
-
-    def tried(
-        _session: object,
-        _claim: SampledClaim,
-        variants: list[tuple[Intervention, ...]],
-        samples: int,
-    ) -> list[Tried]:
-        rounds.append(variants)
-        return [Tried(each, 0.0, 0.0, 0.0, ()) for each in reversed(variants)]
-
-    monkeypatch.setattr(tuning, "_tried", tried)
     found = tune(tiny.session(), CLAIMS[claim], [1, 2])
     first, _, near, last = rounds
     assert {e.edit for each in first for e in each} == (edits or {"ablate", "clamp", "scale"})
