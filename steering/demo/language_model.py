@@ -267,7 +267,7 @@ def _finish(
     recipe: Recipe, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
     model.eval()
-    rows = held_out_rows(recipe, tokenizer, min(200_000, recipe.measured_tokens))
+    rows = held_out_rows(recipe, tokenizer, min(200_000, max(recipe.measured_tokens)))
     losses = [_loss(model, batch, 0).item() for batch in rows.split(64)]
     model.generation_config.do_sample = True
     model.save_pretrained(folder)

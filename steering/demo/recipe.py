@@ -8,7 +8,7 @@ class Recipe:
     """What is trained, on how much, from which seeds. A finished bundle names its recipe."""
 
     seed: int = 0
-    documents: int = 200_000
+    documents: int = 150_000
     vocabulary: int = 8_000
     """Before tokens that the corpus never uses are dropped. Large enough that every name of the
     world is one token: 4,000 leaves four in five split."""
@@ -20,7 +20,7 @@ class Recipe:
     hidden: int = 768
     heads: int = 4
     batch: int = 16
-    cycles: tuple[int, ...] = (4_000,)
+    cycles: tuple[int, ...] = (3_000,)
     """Steps of each learning-rate cycle: warm-up, then a cosine down to 5 %. A usable model stands
     at the end of each; with more than one, a rung of the ladder can be tried before training on."""
 
@@ -71,7 +71,9 @@ class Recipe:
     sae_learning_rate: float = 3e-4
     """Low, since training starts from prototypes, which a higher one undoes in a few steps."""
 
-    measured_tokens: int = 1_000_000
+    measured_tokens: tuple[int, ...] = (1_000_000, 250_000)
+    """For each layer's SAE. The first one's maxima are the unit of every strength."""
+
     atlas_tokens: int = 200_000
     checkpoint_every: int = 200
     processes: int = 2
@@ -91,6 +93,10 @@ class Recipe:
     def latents_of(self, layer: int) -> int:
         """The size of a layer's SAE."""
         return dict(zip(self.sae_layers, self.latents, strict=True))[layer]
+
+    def measured_tokens_of(self, layer: int) -> int:
+        """On how many held-out tokens a layer's features are measured."""
+        return dict(zip(self.sae_layers, self.measured_tokens, strict=True))[layer]
 
     @property
     def hook_name(self) -> str:
@@ -116,7 +122,7 @@ SHORT = replace(
     latents=(8_192,),
     sae_tokens=500_000,
     sae_samples=400_000,
-    measured_tokens=100_000,
+    measured_tokens=(100_000,),
     atlas_tokens=50_000,
 )
 """The short loop: edit the world, train a little, see which claims move."""
@@ -138,7 +144,7 @@ TOY = replace(
     sae_tokens=4_096,
     sae_samples=8_192,
     sae_batch=512,
-    measured_tokens=4_000,
+    measured_tokens=(4_000, 4_000),
     atlas_tokens=4_000,
     checkpoint_every=4,
     processes=1,
