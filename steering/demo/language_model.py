@@ -215,9 +215,10 @@ def _loss(model: LlamaForCausalLM, ids: Int[Tensor, "batch row"], window: int) -
     mask = attention_mask(ids, int(config.bos_token_id), window)  # pyright: ignore
     logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
     # The start of the next packed document cannot be foreseen and is not asked for.
-    targets = ids[:, 1:].clone()
+    # Nor is what would follow the row: targets end in a blank, since a slice copies the logits.
+    targets = F.pad(ids[:, 1:], (0, 1), value=-100)
     targets[(targets == config.pad_token_id) | (targets == config.bos_token_id)] = -100
-    return F.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=-100)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
 
 
 def _schedule(recipe: Recipe, step: int) -> float:

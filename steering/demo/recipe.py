@@ -20,7 +20,7 @@ class Recipe:
     hidden: int = 768
     heads: int = 4
     batch: int = 16
-    cycles: tuple[int, ...] = (3_000,)
+    cycles: tuple[int, ...] = (2_500,)
     """Steps of each learning-rate cycle: warm-up, then a cosine down to 5 %. A usable model stands
     at the end of each; with more than one, a rung of the ladder can be tried before training on."""
 
