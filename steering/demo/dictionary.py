@@ -27,7 +27,7 @@ from steering.demo.tokens import SPECIAL
 from steering.demo.weights import rewrite_weights
 
 _NORM_BATCHES = 20
-_READ_AT_ONCE = 4_096
+_READ_AT_ONCE = 256  # tokens encoded at once: activations that stay near the processor
 _TALKS = "talks"  # beside the checkpoints: how many decoder rows are held
 MODEL_NAME = "steering-playground-demo"
 

@@ -20,7 +20,7 @@ class Recipe:
     hidden: int = 768
     heads: int = 4
     batch: int = 16
-    cycles: tuple[int, ...] = (2_500,)
+    cycles: tuple[int, ...] = (3_300,)
     """Steps of each learning-rate cycle: warm-up, then a cosine down to 5 %. A usable model stands
     at the end of each; with more than one, a rung of the ladder can be tried before training on."""
 
@@ -51,7 +51,7 @@ class Recipe:
     the talk is about has to be carried along in the residual stream: that is what an SAE can find.
     """
 
-    windowed: float = 0.7
+    windowed: float = 0.65
     """Share of the steps with such windows. The rest see everything: a model that often could not
     see whether a tone was set answers in it one time in two where none is."""
 
