@@ -11,7 +11,7 @@ import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
@@ -135,7 +135,7 @@ def _recounted(tokens: int) -> list[Result]:
             lens = atlas.rows("SELECT feature, promoted, demoted FROM lens")
     found = torch.tensor(stats, dtype=torch.double)
     same = _recount(sae, read)
-    other = _recount(sae, _until(counted, _streams(model, sae, texts)))
+    other = _recount(sae, _until(counted, _streams(model, sae, texts)), (-ROUNDING, ROUNDING))
     apart = (found[:, 2] - other.largest).abs() / other.largest.clamp(min=1)
     differing = int((found[:, 0] != other.fired).sum())
     unexplained = (found[:, 0] < other.least) | (found[:, 0] > other.most)
@@ -202,7 +202,9 @@ class _Recount:
     """How often it fired or may have fired."""
 
 
-def _recount(sae: Sae, streams: Iterable[Float[Tensor, "counted d_in"]]) -> _Recount:
+def _recount(
+    sae: Sae, streams: Iterable[Float[Tensor, "counted d_in"]], rounding: Sequence[float] = ()
+) -> _Recount:
     tokens, largest = 0, torch.zeros(sae.d_sae)
     fired, least, most = (torch.zeros(sae.d_sae) for _ in range(3))
     for stream in streams:
@@ -213,9 +215,9 @@ def _recount(sae: Sae, streams: Iterable[Float[Tensor, "counted d_in"]]) -> _Rec
         largest = torch.maximum(largest, acts.amax(0))
         # What fires on a stream that is a hundred-thousandth longer and not on one as much shorter
         # lies on its gate: another order of adding up may open or shut it.
-        less, more = (sae.inner.encode(stream * (1 + by)) > 0 for by in (-ROUNDING, ROUNDING))
-        least += (less & more & fires).sum(0)
-        most += (less | more | fires).sum(0)
+        ways = torch.stack([fires, *(sae.inner.encode(stream * (1 + by)) > 0 for by in rounding)])
+        least += ways.all(0).sum(0)
+        most += ways.any(0).sum(0)
     return _Recount(tokens, fired, largest, least, most)
 
 

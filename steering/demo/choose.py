@@ -19,14 +19,7 @@ from steering.demo.features import mean_resid
 from steering.demo.grammar import Document, Turn, documents
 from steering.demo.processes import at_once
 from steering.demo.targets import TONES
-from steering.demo.tuning import (
-    SAMPLING,
-    TUNING_SEED,
-    Tried,
-    checks_beside,
-    tune,
-    with_second_feature,
-)
+from steering.demo.tuning import SAMPLING, TUNING_SEED, tune, with_second_feature
 from steering.hook_points import HookPoint
 from steering.interventions import Intervention
 from steering.presets import Preset, SavedSample, preset_text
@@ -87,14 +80,14 @@ def write_presets(
     named = candidates_by_target(bundle)
     wanted = [(bundle, claim, _candidates(session, claim, named, read)) for claim in claims]
     bridge: tuple[Intervention, ...] = ()
-    chosen = map(_first_of, wanted) if quick else at_once(processes, _chosen, wanted)
-    for claim, found in zip(claims, chosen, strict=True):
-        bridge = bridge or found.edits
+    chosen = map(_untried, wanted) if quick else at_once(processes, _tried, wanted)
+    for claim, (edits, shows) in zip(claims, chosen, strict=True):
+        bridge = bridge or edits
         title, description = _WORDS[claim.name]
-        amounts = ", ".join(_amount(edit) for edit in found.edits)
+        amounts = ", ".join(_amount(edit) for edit in edits)
         about = About(claim.name, f"{title}, {amounts}", description)
-        shown = Companion(about, found.edits, claim.question.prompts[:_PROMPTS])
-        yield _write(session, shown, folder, with_samples=not quick), found.shows(claim)
+        shown = Companion(about, edits, claim.question.prompts[:_PROMPTS])
+        yield _write(session, shown, folder, with_samples=not quick), shows
     for shown in companions(session, bridge, quick=quick):
         yield _write(session, shown, folder, with_samples=not quick), False
 
@@ -177,17 +170,20 @@ def _readers(session: Session, concept: str) -> list[int]:
     return sorted(found, key=lambda index: -found[index])
 
 
-def _first_of(wanted: tuple[Path, SampledClaim, list[int]]) -> Tried:
-    harms = (1.0,) * len(checks_beside(wanted[1]))
-    return Tried((Intervention(feature=wanted[2][0], strength=1.0),), 0.0, 0.0, 0.0, harms)
+def _untried(wanted: tuple[Path, SampledClaim, list[int]]) -> tuple[tuple[Intervention, ...], bool]:
+    """The first candidate at its maximum, which nobody has seen show anything."""
+    return (Intervention(feature=wanted[2][0], strength=1.0),), False
 
 
-def _chosen(bundle: Path, claim: SampledClaim, features: list[int]) -> Tried:
+def _tried(
+    bundle: Path, claim: SampledClaim, features: list[int]
+) -> tuple[tuple[Intervention, ...], bool]:
+    """What shows the claim best on the tuning seeds, and whether it keeps to the bar there."""
     session = open_bundle(bundle)
     found = tune(session, claim, features)
     if claim.name in _SEVERAL and not found.shows(claim, surely=True):
-        return with_second_feature(session, claim, found, features)
-    return found
+        found = with_second_feature(session, claim, found, features)
+    return found.edits, found.shows(claim)
 
 
 def _write(session: Session, shown: Companion, folder: Path, *, with_samples: bool) -> Preset:

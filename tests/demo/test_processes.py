@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.demo.choose import _chosen
+from steering.demo.choose import _tried
 from steering.demo.claims.asked import SampledClaim, sampled_claims
 from steering.demo.processes import at_once
 
@@ -16,6 +16,6 @@ def test_what_each_call_returns_comes_in_their_order(processes: int) -> None:
 
 
 @pytest.mark.parametrize("claim", sampled_claims(), ids=lambda claim: claim.name)
-def test_a_claim_can_be_chosen_for_in_another_process(claim: SampledClaim) -> None:
-    call = (_chosen, (Path("bundle"), claim, [1, 2]))
+def test_a_claim_can_be_tried_for_in_another_process(claim: SampledClaim) -> None:
+    call = (_tried, (Path("bundle"), claim, [1, 2]))
     assert pickle.loads(pickle.dumps(call)) == call
