@@ -158,7 +158,9 @@ def _measures(
     found["inner-conflict"] = lambda: measure_inner_conflict(sae, seed=seeds["inner-conflict"])
     each = max(1, DOCUMENTS * samples // SAMPLES)
     found["causal"] = lambda: measure_causal(session, seed=seeds["causal"], each=each)
-    found["model-quality"] = lambda: measure_quality(session, seed=seeds["model-quality"])
+    found["model-quality"] = lambda: measure_quality(
+        session, seed=seeds["model-quality"], samples=samples
+    )
     found["sae-quality"] = lambda: measure_sae_quality(session, seed=seeds["sae-quality"])
     return found
 

@@ -59,7 +59,7 @@ def measure_sampled(
     for check in claim.also:
         outcomes.append(_check(session, check, rows, claim, edits, sampling, samples))
     if claim.kept is not None:
-        # As many pairs for each sample as the claim has for its 200, and at least one a prompt.
+        # As many pairs for each sample as the claim has for its 200.
         n = max(1, claim.kept.n * samples // SAMPLES)
         outcomes.append(_kept(session, claim.kept, edits, sampling, n))
     return ClaimResult(
@@ -105,9 +105,10 @@ def ask(prompt: str) -> tuple[Message, ...]:
 def _write(
     session: Session, question: Question, variants: Variants, sampling: Sampling, samples: int
 ) -> dict[str, list[Row]]:
-    """Rows by variant, each prompt as often as it takes to reach `samples`."""
-    repeats = math.ceil(samples / len(question.prompts))
-    return written(session, question.prompts, variants, sampling, repeats)
+    """Rows by variant: each prompt as often as it takes to reach `samples`, or some just once."""
+    prompts = question.prompts[:: max(1, len(question.prompts) // samples)]
+    repeats = math.ceil(samples / len(prompts))
+    return written(session, prompts, variants, sampling, repeats)
 
 
 def written(
