@@ -1,8 +1,9 @@
 """Which features fire on one token: counts of pairs, in memory that never grows.
 
 Of each token only the strongest few pair up. Up to `CAPACITY` different pairs are counted exactly;
-beyond that the rarest are dropped (lossy counting, Manku and Motwani 2002), and a count may be too
-small by `dropped`.
+beyond that the rarest are dropped (lossy counting, Manku and Motwani 2002), and a pair that comes
+after that may have been there before: its count may be too small by its `missed`, which is never
+more than `dropped`.
 """
 
 import numpy as np
@@ -21,11 +22,13 @@ class PairCounts:
         d_sae: int,
         keys: Int[ndarray, " pair"] | None = None,
         counts: Int[ndarray, " pair"] | None = None,
+        missed: Int[ndarray, " pair"] | None = None,
         dropped: int = 0,
     ) -> None:
         self.d_sae = d_sae
         self.keys = np.zeros(0, np.int64) if keys is None else keys
         self.counts = np.zeros(0, np.int64) if counts is None else counts
+        self.missed = np.zeros(0, np.int64) if missed is None else missed
         self.dropped = dropped
 
     def add(
@@ -47,10 +50,13 @@ class PairCounts:
         order = np.argsort(merged, kind="stable")
         self.keys = merged[order]
         self.counts = np.concatenate([self.counts, counts[~known]])[order]
+        missed = np.full(len(merged) - len(self.missed), self.dropped)
+        self.missed = np.concatenate([self.missed, missed])[order]
         while len(self.keys) > CAPACITY:
             self.dropped += 1
-            kept = self.counts > self.dropped
+            kept = self.counts + self.missed > self.dropped
             self.keys, self.counts = self.keys[kept], self.counts[kept]
+            self.missed = self.missed[kept]
 
     def strongest(
         self, fired: Int[ndarray, " feature"], count: int

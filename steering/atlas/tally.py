@@ -44,7 +44,11 @@ class Tally:
         self.histogram = kept.get("histogram", np.zeros((d_sae, bins.COUNT), np.int64))
         self.norms = kept.get("norms", np.zeros(_NORM_BINS, np.int64))
         self.pairs = PairCounts(
-            d_sae, kept.get("pair_keys"), kept.get("pair_counts"), int(kept.get("dropped", 0))
+            d_sae,
+            kept.get("pair_keys"),
+            kept.get("pair_counts"),
+            kept.get("pair_missed"),
+            int(kept.get("dropped", 0)),
         )
         if kept:
             self.top = Best(Entries(*(kept[f"top_{name}"] for name in Entries._fields)))
@@ -61,6 +65,7 @@ class Tally:
             "norms": self.norms,
             "pair_keys": self.pairs.keys,
             "pair_counts": self.pairs.counts,
+            "pair_missed": self.pairs.missed,
             "dropped": np.int64(self.pairs.dropped),
         }
         top = {f"top_{name}": part for name, part in self.top.arrays().items()}

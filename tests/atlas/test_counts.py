@@ -84,8 +84,27 @@ def test_beyond_that_the_frequent_pairs_stay_and_the_error_is_known(monkeypatch)
     assert len(counted.keys) <= 60
     missing = together[low, high] - counted.counts
     assert (missing >= 0).all()
-    assert (missing <= counted.dropped).all()
+    assert (missing <= counted.missed).all()
+    assert (counted.missed <= counted.dropped).all()
     assert 3 * 30 + 7 in counted.keys.tolist()
+
+
+def test_a_pair_that_is_dropped_again_and_again_misses_no_more_than_is_said(monkeypatch):
+    from steering.atlas import pairs
+
+    monkeypatch.setattr(pairs, "CAPACITY", 20)
+    counted = pairs.PairCounts(1_000)
+    acts = np.ones(2, np.float32)
+    own = 0
+    for round_ in range(40):
+        for at in range(25):  # pairs that never come again push it out
+            feature = np.array([100 + at, 200 + (25 * round_ + at) % 700])
+            counted.add(np.zeros(2, np.int64), feature, acts)
+        for _ in range(round_ // 4):
+            counted.add(np.zeros(2, np.int64), np.array([1, 2]), acts)
+            own += 1
+    at = counted.keys.tolist().index(1_002)
+    assert 0 < own - counted.counts[at] <= counted.missed[at] <= counted.dropped
 
 
 def test_the_closest_partners_come_first():
