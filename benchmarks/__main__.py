@@ -1,4 +1,11 @@
-"""Print every ratio as a table with the machine's name, beside its bar."""
+"""Print every ratio beside its bar, a table for each part as soon as it is measured.
+
+A part that fails (without a browser, say) says why, and the others are measured all the same.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping
 
 from transformers.utils import logging
 
@@ -8,23 +15,33 @@ from benchmarks.exact import exactness
 from benchmarks.map import map_figures
 from benchmarks.memory import plan_megabytes
 from benchmarks.page import page_figures
+from benchmarks.result import Result
 from benchmarks.table import print_table
 
+PARTS: Mapping[str, Callable[[], list[Result]]] = {
+    "decode": decode_ratios,
+    "memory": lambda: [plan_megabytes()],
+    "atlas": atlas_figures,
+    "exactness": exactness,
+    "map": map_figures,
+    "page": page_figures,
+}
 
-def main() -> None:
-    """Measure and print."""
+
+def main(parts: Mapping[str, Callable[[], list[Result]]] = PARTS) -> int:
+    """Measure and print; 1 where a part could not be measured."""
     logging.set_verbosity_error()
-    print_table(
-        [
-            *decode_ratios(),
-            plan_megabytes(),
-            *atlas_figures(),
-            *exactness(),
-            *map_figures(),
-            *page_figures(),
-        ]
-    )
+    failed = []
+    for name, measure in parts.items():
+        try:
+            print_table(measure())
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+    if failed:
+        sys.stderr.write(f"Not measured: {', '.join(failed)}. See above.\n")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,7 +19,7 @@ from steering.atlas.cards import known_max
 from steering.atlas.geometry import Neighbour, nearest, unit_rows
 from steering.atlas.known import describe
 from steering.atlas.labels import set_label, words_of
-from steering.atlas.places import find_atlas, own_atlas
+from steering.atlas.places import atlas_path, find_atlas, own_atlas
 from steering.atlas.search import Found
 from steering.atlas.search import search as search_atlas
 from steering.atlas.store import Atlas
@@ -271,14 +271,16 @@ class Session:
     def search(self, words: str, limit: int = 20) -> list[tuple[str, int]]:
         """Features of all SAEs by the words of their labels, the best first: alias and index.
 
-        Those that a features file names come before those that an atlas knows.
+        Those that an atlas knows, a person's own labels among them, come before those that only a
+        features file names.
         """
-        facts = {(a, i): known for a, sae in self.saes.items() for i, known in sae.facts.items()}
-        found = search_labels(facts, words, limit)
+        found: list[tuple[str, int]] = []
         for alias in self.saes if words_of(words) else ():
             atlas = self.atlas(alias)
             hits = search_atlas(atlas, words, limit) if atlas is not None else []
             found += [(alias, hit.feature) for hit in hits]
+        facts = {(a, i): known for a, sae in self.saes.items() for i, known in sae.facts.items()}
+        found += search_labels(facts, words, limit)
         return list(dict.fromkeys(found))[:limit]
 
     def atlas(self, alias: str | None = None) -> Atlas | None:
@@ -289,12 +291,13 @@ class Session:
             AtlasError: There is one that cannot be read.
         """
         name = self._alias(alias)
-        if name not in self._atlases:
-            found = find_atlas(self.saes[name])
-            if found is None:
-                return None
-            self._atlases[name] = found
-        return self._atlases[name]
+        known = self._atlases.get(name)
+        # Another program may have begun a person's own meanwhile.
+        if known is None or known.path != atlas_path(self.saes[name]):
+            known = find_atlas(self.saes[name])
+            if known is not None:
+                self._atlases[name] = known
+        return known
 
     def describe(self, alias: str | None, features: Sequence[int]) -> list[Found]:
         """Label, density, maximum and steerability of some features, as far as they are known.

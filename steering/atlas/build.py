@@ -18,6 +18,7 @@ from torch import Tensor
 
 from steering.atlas.checkpoint import Progress, Recipe, checkpoint_path, load, save
 from steering.atlas.owner import owning
+from steering.atlas.progress import Report
 from steering.atlas.publish import publish
 from steering.atlas.store import Atlas
 from steering.atlas.tally import Tally
@@ -39,9 +40,6 @@ _CELLS = 2**24
 
 SAVE_EVERY = 30.0
 """Seconds between two checkpoints, stretched where one takes long: see `_Pace`."""
-
-Report = Callable[[str, int, int | None], None]
-"""What is being done, how much of it, and of how much (None where unknown)."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,7 @@ def build(
             begun; the disk is full.
     """
     options = options or BuildOptions()
+    saes = {path.expanduser(): sae for path, sae in saes.items()}
     _require_same_beginning(list(saes.values()))
     with ExitStack() as held, explain_memory():
         for path in saes:
@@ -157,7 +156,8 @@ def _count(
         if waiting and pace.due:
             pace.timed(lambda: [save(t.atlas.path, t.recipe, t.progress) for t in targets])
     for target in targets:
-        if not target.done and target.progress.groups > seen:
+        ended = (target.progress.groups, target.progress.digest)
+        if not target.done and ended != (seen, before):
             raise _changed(target, text)
     if not all(target.progress.tally.tokens for target in targets):
         raise AtlasError(

@@ -3,14 +3,17 @@
 Standard library only: one POST to `…/chat/completions`. It knows no feature.
 """
 
+import http.client
 import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from steering.errors import AtlasError
 
 PATIENCE = 120.0
+_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,15 @@ class Endpoint:
     """Up to `/v1`."""
     model: str
     key: str | None = None
+
+    def _require_private(self) -> None:
+        """A key that stands in the environment is easily sent where it was not meant to go."""
+        parts = urlsplit(self.address)
+        if parts.scheme != "https" and parts.hostname not in _HERE:
+            raise AtlasError(
+                f"The key would go to {self.address!r} for all to read. Give an https address, or "
+                "no key (unset OPENAI_API_KEY)."
+            )
 
     def ask(self, system: str, user: str, *, most_tokens: int = 300) -> str:
         """The answer to one question, at temperature 0.
@@ -39,6 +51,7 @@ class Endpoint:
         }
         headers = {"Content-Type": "application/json"}
         if self.key:
+            self._require_private()
             headers["Authorization"] = f"Bearer {self.key}"
         address = f"{self.address.rstrip('/')}/chat/completions"
         try:
@@ -53,7 +66,7 @@ class Endpoint:
                 f"{address!r} refused ({error.code}): {said!r}. Check the address, the model "
                 f"{self.model!r} and the key."
             ) from error
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise AtlasError(f"{address!r} cannot be reached: {error}. Check it.") from error
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise AtlasError(

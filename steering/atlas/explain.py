@@ -15,12 +15,16 @@ from typing import Protocol, runtime_checkable
 from steering.atlas.cards import Example, examples, partners, samples
 from steering.atlas.labels import Label
 from steering.atlas.store import Atlas
+from steering.atlas.windows import WIDTH
 
 SHOWN = 10
 """Examples that the explanation is made from."""
 
 TESTED = 5
 """Contexts of each kind in the detection test."""
+
+_SILENT = 0.5
+"""Of contexts that are taken for silent, the largest share that may not be."""
 
 _HALF = 0.5  # of an example's own maximum: tokens above it are marked
 _EXPLAIN = (
@@ -92,7 +96,10 @@ def _explained(
     if not text:
         return None
     chance = random.Random(f"{seed} {feature}")
-    return Label(feature, text, source, _detection(atlas, answerer, feature, text, kept, chance))
+    # Samples of its range may be of those texts too.
+    seen = {each.row for each in made_from}
+    unseen = [each for each in (*kept, *samples(atlas, feature)) if each.row not in seen]
+    return Label(feature, text, source, _detection(atlas, answerer, feature, text, unseen, chance))
 
 
 def _detection(
@@ -100,14 +107,18 @@ def _detection(
     answerer: Answerer,
     feature: int,
     explanation: str,
-    kept: Sequence[Example],
+    unseen: Sequence[Example],
     chance: random.Random,
 ) -> float | None:
-    """Balanced accuracy on contexts that fire it and contexts of other features, shuffled."""
-    rows = {each.row for each in examples(atlas, feature)}
-    fires = [*kept, *samples(atlas, feature)]
-    fires = chance.sample(fires, min(TESTED, len(fires)))
-    silent = _elsewhere(atlas, feature, rows | {each.row for each in fires}, chance)
+    """Balanced accuracy on contexts that fire it and contexts of other features, shuffled.
+
+    None for a feature that fires so often that no other context can be taken for silent.
+    """
+    if _fires_by_chance(atlas, feature) > _SILENT:
+        return None
+    rows = {each.row for each in (*examples(atlas, feature), *unseen)}
+    fires = chance.sample(unseen, min(TESTED, len(unseen)))
+    silent = _elsewhere(atlas, feature, rows, chance)
     if not (fires and silent):
         return None
     asked = [(1, each) for each in fires] + [(0, each) for each in silent]
@@ -115,6 +126,12 @@ def _detection(
     texts = _numbered(["".join(each.pieces) for _, each in asked])
     said = _answers(answerer.ask(_DETECT.format(explanation=explanation), texts), len(asked))
     return None if said is None else balanced_accuracy([truth for truth, _ in asked], said)
+
+
+def _fires_by_chance(atlas: Atlas, feature: int) -> float:
+    """How likely it fires somewhere in a context that was not chosen for it."""
+    known = atlas.one("SELECT density FROM stats WHERE feature = ?", (feature,))
+    return 1 - (1 - (known[0] if known else 0.0)) ** WIDTH
 
 
 def _elsewhere(atlas: Atlas, feature: int, rows: set[int], chance: random.Random) -> list[Example]:

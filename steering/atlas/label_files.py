@@ -152,8 +152,9 @@ def _label(line: str, where: str, neuronpedia_id: str | None) -> Label:
         data = json.loads(line)
         feature = int(next(data[key] for key in _FEATURE if key in data))
         text = str(next((data[key] for key in _TEXT if data.get(key)), ""))
+        text.encode()  # half a character cannot be kept
         score = None if data.get("score") is None else float(data["score"])
-    except (ValueError, TypeError, AttributeError, StopIteration) as error:
+    except (ValueError, OverflowError, TypeError, AttributeError, StopIteration) as error:
         raise AtlasError(
             f"{where} is no label: a line is a JSON object with {' or '.join(_FEATURE)}, and "
             f"{' or '.join(_TEXT)}. Correct it."

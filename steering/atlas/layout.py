@@ -11,43 +11,52 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from steering.atlas.progress import Report
+
 NEIGHBOURS = 15
 EPOCHS = 300
 _A, _B = 1.577, 0.895
 """Of the curve 1 / (1 + a d^2b) that a smallest distance of 0.1 on the plane asks for."""
 _NEGATIVES = 5
 _FARTHEST_STEP = 4.0
-_BLOCK = 4096
+_BLOCK, _CELLS = 4096, 2**26  # points compared at once: at most 256 MB of distances
 
 
 def lay_out(
-    rows: Float[Tensor, "point d"], *, seed: int = 0, epochs: int = EPOCHS
+    rows: Float[Tensor, "point d"],
+    *,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    report: Report = lambda *_: None,
 ) -> Float[Tensor, "point 2"]:
-    """Places on the plane for unit rows, by cosine distance."""
+    """Places on the plane for unit rows, by cosine distance; `report` hears how far it is."""
     if len(rows) < 3:
         return torch.arange(2.0 * len(rows)).reshape(len(rows), 2)
     chance = torch.Generator().manual_seed(seed)
-    head, tail, weight = _edges(*_near(rows, min(NEIGHBOURS, len(rows) - 1)))
+    head, tail, weight = _edges(*_near(rows, min(NEIGHBOURS, len(rows) - 1), report))
     places = _first_places(rows, chance)
     between = weight.max() / weight
     for epoch in range(epochs):
         due = torch.floor((epoch + 1) / between) > torch.floor(epoch / between)
         step = 1 - epoch / epochs
         places = places + step * _moves(places, head[due], tail[due], chance)
+        report("layout", epoch + 1, epochs)
     return places - places.mean(0)
 
 
 def _near(
-    rows: Float[Tensor, "point d"], count: int
+    rows: Float[Tensor, "point d"], count: int, report: Report
 ) -> tuple[Float[Tensor, "point near"], Int[Tensor, "point near"]]:
     """The nearest other points by cosine distance, in blocks."""
     distances, indices = [], []
-    for start in range(0, len(rows), _BLOCK):
-        part = rows[start : start + _BLOCK] @ rows.T
+    block = max(1, min(_BLOCK, _CELLS // len(rows)))
+    for start in range(0, len(rows), block):
+        part = rows[start : start + block] @ rows.T
         part[torch.arange(len(part)), torch.arange(start, start + len(part))] = -math.inf
         values, found = part.topk(count)
         distances.append((1 - values).clamp(min=0))
         indices.append(found)
+        report("neighbours", start + len(part), len(rows))
     return torch.cat(distances), torch.cat(indices)
 
 

@@ -14,6 +14,7 @@ from numpy import ndarray
 from steering.atlas.geometry import unit_rows
 from steering.atlas.labels import COMMON, shown_labels
 from steering.atlas.layout import clusters, lay_out
+from steering.atlas.progress import Report
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
 from steering.sae import Sae
@@ -39,8 +40,14 @@ class MapPoints:
     """Of the clusters that have one."""
 
 
-def make_map(atlas: Atlas, sae: Sae, *, seed: int = 0) -> int:
+def make_map(atlas: Atlas, sae: Sae, *, seed: int = 0, report: Report = lambda *_: None) -> int:
     """Lay out the live features and store the map; how many there are.
+
+    Args:
+        atlas: Where it is stored.
+        sae: Whose decoder rows are laid out.
+        seed: Another picture.
+        report: Told how far it is.
 
     Raises:
         AtlasError: The atlas is another SAE's, or has no statistics yet.
@@ -53,7 +60,7 @@ def make_map(atlas: Atlas, sae: Sae, *, seed: int = 0) -> int:
             "`steer atlas build --text FILE` first."
         )
     rows = unit_rows(sae)[found]
-    places = lay_out(rows, seed=seed)
+    places = lay_out(rows, seed=seed, report=report)
     count = min(MOST_CLUSTERS, max(2, round(math.sqrt(len(found)) / 2)))
     own = clusters(places, count, seed=seed)
     with atlas.writing() as db:

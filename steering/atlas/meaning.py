@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from steering.atlas.progress import Report
 from steering.atlas.search import Found, described
 from steering.atlas.store import Atlas
 from steering.errors import AtlasError
@@ -43,7 +44,7 @@ def sentence_encoder(name: str = DEFAULT_MODEL) -> Encode:
     return lambda texts: np.asarray(model.encode(list(texts)), np.float32)
 
 
-def embed_labels(atlas: Atlas, encode: Encode, model: str) -> int:
+def embed_labels(atlas: Atlas, encode: Encode, model: str, report: Report = lambda *_: None) -> int:
     """Store the vector of every label that has none of this model yet; how many were made."""
     if atlas.one(_MODEL) != (model,):
         with atlas.writing() as db:
@@ -58,6 +59,7 @@ def embed_labels(atlas: Atlas, encode: Encode, model: str) -> int:
         rows = [(label, vector.tobytes()) for (label, _), vector in zip(part, vectors, strict=True)]
         with atlas.writing() as db:
             db.many("INSERT OR REPLACE INTO meanings VALUES (?, ?)", rows)
+        report("labels", start + len(part), len(waiting))
     return len(waiting)
 
 

@@ -1,6 +1,6 @@
 """From what a build counted to the tables of an atlas, in one transaction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy import ndarray
@@ -8,6 +8,7 @@ from numpy import ndarray
 from steering.atlas import bins
 from steering.atlas.keep import Best
 from steering.atlas.lens import Ends, lens_ends
+from steering.atlas.progress import Report
 from steering.atlas.store import Atlas, Writer
 from steering.atlas.tally import TENTHS, Tally
 from steering.atlas.vocabulary import as_word, vocabulary
@@ -24,13 +25,18 @@ def publish(
     sae: Sae,
     tally: Tally,
     text: str,
-    report: Callable[[str, int, int | None], None] = lambda *_: None,
+    report: Report = lambda *_: None,
 ) -> None:
     """Replace the statistics of an atlas; labels, scores and the map stay.
 
     Raises:
         AtlasError: The disk is full; the atlas is as it was.
     """
+    # A wide SAE's lens takes minutes, in which nobody could write a label.
+    lens: list[tuple[int, Ends]] = []
+    for start, ends in lens_ends(model, sae):
+        lens.append((start, ends))
+        report("logit lens", start + len(ends.gains), sae.d_sae)
     with atlas.writing() as db:
         for table in ("stats", "examples", "pairs", "lens", "promoted", "vocabulary"):
             db.run(f"DELETE FROM {table}")
@@ -40,9 +46,8 @@ def publish(
         pairs = zip(one.tolist(), other.tolist(), both.tolist(), strict=True)
         db.many("INSERT INTO pairs VALUES (?, ?, ?)", pairs)
         _write_vocabulary(db, model)
-        for start, ends in lens_ends(model, sae):
+        for start, ends in lens:
             _write_lens(db, start, ends, tally.fired > 0)
-            report("logit lens", start + len(ends.gains), sae.d_sae)
         db.set_about(
             atlas.about,
             model=model.name,
@@ -84,9 +89,7 @@ def pack_histogram(counts: ndarray) -> bytes:
     return np.concatenate([filled[:1], inside]).astype(np.uint32).tobytes()
 
 
-def _write_examples(
-    db: Writer, tally: Tally, report: Callable[[str, int, int | None], None]
-) -> None:
+def _write_examples(db: Writer, tally: Tally, report: Report) -> None:
     for feature in range(tally.d_sae):
         if tally.fired[feature]:
             db.many("INSERT INTO examples VALUES (?, ?, ?)", _packed(tally, feature))

@@ -109,6 +109,12 @@ class _Trial:
         last = seen[point][-1:]
         _, scale = sae.scaling.apply(last)
         strongest = float(sae.encode(last).max()) * (1.0 if scale is None else float(scale))
+        if strongest <= 0:
+            raise AtlasError(
+                f"No feature of SAE {sae.name!r} fires on the last token of {PROMPT!r}, so there "
+                "is no measure of how much to add, and nothing would be steered. Check that the "
+                "SAE was trained on this model."
+            )
         return cls(model, sae, text.ids, AMPLIFICATION * strongest, unit_rows(sae))
 
     def scores(

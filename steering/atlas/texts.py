@@ -2,7 +2,7 @@
 
 Texts stream: whatever their size, only the document at hand is in memory. In a plain text file a
 line of three hyphens ends a document; a JSONL file holds one document a line. A document beyond
-`DOCUMENT_CHARACTERS` is cut there.
+`DOCUMENT_CHARACTERS` is cut there, and goes on as another.
 """
 
 import json
@@ -17,6 +17,8 @@ from steering.errors import AtlasError
 from steering.hub import explain_hub_failure
 
 DOCUMENT_CHARACTERS = 200_000
+LINE_CHARACTERS = 2**27
+"""Of a line of JSONL: a book is a hundredth of that."""
 BREAK = "---"
 SUFFIXES = (".txt", ".md", ".text", ".jsonl")
 _COLUMN = "text"
@@ -82,18 +84,22 @@ def _standard_input() -> Iterator[str]:
 def _in_file(path: Path, column: str) -> Iterator[str]:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            lines = _checked(file, repr(str(path)))
-            yield from (
-                _json_lines(lines, path, column) if path.suffix == ".jsonl" else _pieces(lines)
-            )
+            if path.suffix == ".jsonl":
+                yield from _json_lines(
+                    _checked(file, repr(str(path)), LINE_CHARACTERS), path, column
+                )
+            else:
+                yield from _pieces(_checked(file, repr(str(path))))
     except OSError as error:
         raise AtlasError(f"Cannot read {str(path)!r}: {error.strerror}. Check it.") from error
 
 
-def _checked(file: TextIOBase | Any, name: str) -> Iterator[str]:
+def _checked(
+    file: TextIOBase | Any, name: str, longest: int = DOCUMENT_CHARACTERS
+) -> Iterator[str]:
     """Lines, or parts of a line that is too long for memory; refused where they are not UTF-8."""
     try:
-        while line := file.readline(DOCUMENT_CHARACTERS):
+        while line := file.readline(longest):
             yield line
     except UnicodeDecodeError as error:
         raise AtlasError(
@@ -122,22 +128,25 @@ def _json_lines(lines: Iterable[str], path: Path, column: str) -> Iterator[str]:
         if not line.strip():
             continue
         try:
-            yield _column(json.loads(line), column, f"{str(path)!r}, line {number}")
+            yield from _cut(_column(json.loads(line), column, f"{str(path)!r}, line {number}"))
         except ValueError as error:
             if isinstance(error, AtlasError):
                 raise
             raise AtlasError(
-                f"{str(path)!r}, line {number}, is not valid JSON: {error}. Correct the line; one "
-                f"document has at most {DOCUMENT_CHARACTERS:,} characters there."
+                f"{str(path)!r}, line {number}, is not valid JSON: {error}. Correct the line; it "
+                f"may have up to {LINE_CHARACTERS:,} characters."
             ) from error
 
 
 def _in_dataset(name: str, split: str, column: str) -> Iterator[str]:
     with explain_hub_failure(f"dataset {name!r}", local=False):
         for number, row in enumerate(_rows(name, split)):
-            whole = _column(row, column, f"dataset {name!r}, row {number}")
-            for start in range(0, len(whole), DOCUMENT_CHARACTERS):
-                yield whole[start : start + DOCUMENT_CHARACTERS]
+            yield from _cut(_column(row, column, f"dataset {name!r}, row {number}"))
+
+
+def _cut(whole: str) -> Iterator[str]:
+    for start in range(0, len(whole), DOCUMENT_CHARACTERS):
+        yield whole[start : start + DOCUMENT_CHARACTERS]
 
 
 def _rows(name: str, split: str) -> Iterable[Any]:

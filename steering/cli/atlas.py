@@ -149,7 +149,8 @@ def map_(
         from steering.atlas.map import make_map, map_points
 
         with atlas_to_write(atlas, own) as opened:
-            count = make_map(opened, own, seed=seed)
+            with bars() as report:
+                count = make_map(opened, own, seed=seed, report=report)
             names = map_points(opened).names
         typer.echo(f"{count:,} features on the map.")
         for name in names.values():
@@ -169,6 +170,6 @@ def embed(
 
         name = embedding or meaning.DEFAULT_MODEL
         encode = meaning.sentence_encoder(name)
-        with open_to_write(atlas, sae) as opened:
-            count = meaning.embed_labels(opened, encode, name)
+        with open_to_write(atlas, sae) as opened, bars() as report:
+            count = meaning.embed_labels(opened, encode, name, report)
         typer.echo(f"{count:,} labels embedded by {name}.")

@@ -57,30 +57,31 @@ def open_atlas(path: Path | None, saes: Sequence[str] | None) -> "Atlas":
     """The atlas at a path, or the one of the SAE that the flags name.
 
     Raises:
-        AtlasError: There is none, or it cannot be read.
+        AtlasError: There is none, it cannot be read, or it is not that SAE's.
     """
     from steering.atlas.places import atlas_path, bundled_atlas
     from steering.atlas.store import Atlas
 
-    # A file says itself whose it is, so that the SAE need not be loaded.
-    known = path or (None if saes else bundled_atlas())
-    if known is not None:
-        return Atlas.open(known)
+    if not saes:
+        # A file says itself whose it is, so that the SAE need not be loaded.
+        known = path or bundled_atlas()
+        if known is not None:
+            return Atlas.open(known)
     sae = load_sae(saes)
-    return Atlas.open(atlas_path(sae), sae)
+    return Atlas.open(path or atlas_path(sae), sae)
 
 
 def open_to_write(path: Path | None, saes: Sequence[str] | None) -> "Atlas":
     """The atlas at a path, or a person's own of the SAE that the flags name.
 
     Raises:
-        AtlasError: There is none, or it cannot be read or copied.
+        AtlasError: There is none, it cannot be read or copied, or it is not that SAE's.
     """
     from steering.atlas.store import Atlas
 
-    if path is not None:
+    if path is not None and not saes:
         return Atlas.open(path)
-    return atlas_to_write(None, load_sae(saes))
+    return atlas_to_write(path, load_sae(saes))
 
 
 def atlas_to_write(path: Path | None, sae: "Sae") -> "Atlas":

@@ -350,6 +350,17 @@ def test_a_text_that_changed_is_refused_and_restart_begins_anew(text, tmp_path, 
         text.write_text(other)
         with pytest.raises(AtlasError, match=r"has changed since.*--restart"):
             made.build(path, text)
+    # It ends just where the checkpoint was written.
+    kept = tmp_path / "a.sqlite.building"
+    monkeypatch.setattr(build, "publish", lambda *_: (_ for _ in ()).throw(Killed))
+    kept.unlink()
+    text.write_text(whole)
+    with pytest.raises(Killed):
+        made.build(path, text, save_every=0.0)
+    monkeypatch.undo()
+    text.write_text(whole.replace("sea", "fog"))
+    with pytest.raises(AtlasError, match=r"has changed since.*--restart"):
+        made.build(path, text)
     text.write_text("the sea " + whole)
     again = made.dump(made.build(path, text, restart=True))
     assert again == made.dump(made.build(tmp_path / "b.sqlite", text))
@@ -503,5 +514,5 @@ def test_progress_is_reported(text, tmp_path):
     counts = [done for what, done, _ in said if what == "tokens"]
     assert counts == sorted(counts)
     assert counts[-1] > 1000
-    assert said[-1] == ("logit lens", tiny.D_SAE, tiny.D_SAE)
+    assert said[-2:] == [(what, tiny.D_SAE, tiny.D_SAE) for what in ("logit lens", "examples")]
     assert json.dumps(said)

@@ -121,6 +121,18 @@ def test_several_saes_are_built_in_one_pass(folders, steer, tmp_path):
     failed(steer("features", "near", "3", *saes), "2 SAEs", "Give one")
 
 
+def test_an_atlas_and_an_sae_that_do_not_belong_together_are_refused(built, steer, tmp_path):
+    other = tiny.tiny_sae_folder(tmp_path / "other", seed=1)
+    both = ("--atlas", built, "--sae", other)
+    for asked in (
+        ("features", "search", "fog"),
+        ("features", "show", "3"),
+        ("features", "suggest", "fog"),
+        ("atlas", "label", "3", "mine"),
+    ):
+        failed(steer(*asked, *both), "is the atlas of SAE", "fingerprint")
+
+
 def test_standard_input_is_a_text(folders, steer, tmp_path):
     model, sae = folders
     place = ("--model", model, "--sae", sae, "--atlas", tmp_path / "a.sqlite")

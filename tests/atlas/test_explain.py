@@ -3,7 +3,9 @@
 import http.server
 import json
 import re
+import socket
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -15,6 +17,12 @@ from tests.atlas import made
 def atlas(tmp_path_factory):
     folder = tmp_path_factory.mktemp("atlas")
     return made.build(folder / "a.sqlite", made.text_file(folder), tiny.sae("topk"))
+
+
+@pytest.fixture(autouse=True)
+def dense_features_are_tested_too(monkeypatch):
+    """Those of a tiny SAE fire in most texts of the tiny language."""
+    monkeypatch.setattr("steering.atlas.explain._SILENT", 1.0)
 
 
 class Oracle:
@@ -63,6 +71,34 @@ def test_who_detects_every_firing_scores_1_and_who_errs_always_0(atlas, knows, s
     assert "«" in oracle.asked[0][1]
     assert "«" not in oracle.asked[1][1]
     assert told.label.text in oracle.asked[1][0]
+
+
+def test_the_test_is_on_no_text_that_made_the_explanation(atlas):
+    from steering.atlas.explain import explain
+
+    features = [f for (f,) in atlas.rows("SELECT feature FROM stats WHERE fired > 20")]
+    oracle = Oracle(lambda text: True)
+    list(explain(atlas, oracle, features))
+    tests = 0
+    for (_, made_from), (asked, tested) in pairwise(oracle.asked):
+        if "For each numbered text" not in asked:
+            continue
+        seen, again = (set(re.findall(r"^\d+\. (.*)$", t, re.M)) for t in (made_from, tested))
+        both = {re.sub("[«»]", "", text) for text in seen} & again
+        assert not [text for text in both if text.count(" ") > 2]  # a word alone is many texts
+        tests += 1
+    assert tests == len(features) > 1
+
+
+def test_a_feature_that_fires_all_over_has_no_silent_texts_to_be_tested_on(atlas, monkeypatch):
+    from steering.atlas import explain
+
+    monkeypatch.setattr(explain, "_SILENT", 0.5)
+    oracle = Oracle(lambda text: True)
+    (told,) = explain.explain(atlas, oracle, [a_feature(atlas)])
+    assert told.label is not None and told.label.text
+    assert told.label.score is None
+    assert len(oracle.asked) == 1
 
 
 def test_constant_answers_score_as_chance_and_no_answer_scores_nothing(atlas):
@@ -152,6 +188,34 @@ def test_an_endpoint_that_fails_says_how(endpoint, status, body, words):
         Endpoint(address, "m").ask("a", "b")
     with pytest.raises(AtlasError, match="cannot be reached"):
         Endpoint("http://127.0.0.1:9/v1", "m").ask("a", "b")
+
+
+def test_an_answer_that_ends_early_is_no_traceback():
+    from steering.atlas.endpoint import Endpoint
+    from steering.errors import AtlasError
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def half():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
+
+        thread = threading.Thread(target=half)
+        thread.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        with pytest.raises(AtlasError, match="cannot be reached"):
+            Endpoint(address, "m").ask("a", "b")
+        thread.join()
+
+
+def test_a_key_is_sent_to_no_other_machine_in_the_open():
+    from steering.atlas.endpoint import Endpoint
+    from steering.errors import AtlasError
+
+    with pytest.raises(AtlasError, match=r"key.*https"):
+        Endpoint("http://models.example.org/v1", "m", "secret").ask("a", "b")
 
 
 def test_the_command_keeps_what_the_endpoint_tells(endpoint, atlas):

@@ -213,6 +213,8 @@ def test_a_store_without_a_last_batch_comes_to_an_end(store, tmp_path, monkeypat
         ("a.jsonl", b"fog", r"a\.jsonl', line 1 is no label"),
         ("a.jsonl", b'{"label": "fog"}', "is no label.*feature or index"),
         ("a.jsonl", b'{"feature": "x", "label": "fog"}', "is no label"),
+        ("a.jsonl", b'{"feature": Infinity, "label": "fog"}', "is no label"),
+        ("a.jsonl", rb'{"feature": 1, "label": "fo\ud800"}', "is no label"),
         ("a.jsonl", b'{"feature": 1, "label": "\xff"}', "damaged"),
         ("a.jsonl.gz", zipped(NEURONPEDIA)[:-9], "damaged"),
         ("a.jsonl.gz", zipped({**NEURONPEDIA, "layer": "2-res"}), r"'tiny/2-res'.*'tiny/1-res'"),

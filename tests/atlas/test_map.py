@@ -37,6 +37,18 @@ def test_one_seed_gives_one_picture():
     assert not torch.equal(lay_out(rows, seed=1, epochs=30), lay_out(rows, seed=2, epochs=30))
 
 
+def test_neighbours_are_the_same_in_smaller_blocks_and_their_number_is_told(monkeypatch):
+    from steering.atlas import layout
+
+    rows, _ = blobs()
+    heard = []
+    whole = layout._near(rows, 6, lambda *said: None)
+    monkeypatch.setattr(layout, "_CELLS", 40 * len(rows))
+    parts = layout._near(rows, 6, lambda *said: heard.append(said))
+    assert torch.equal(whole[1], parts[1])
+    assert [done for _, done, _ in heard] == [40, 80, 120, 150]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_a_few_points_have_places_too(count):
     from steering.atlas.layout import clusters, lay_out

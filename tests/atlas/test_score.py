@@ -73,6 +73,16 @@ def test_scoring_goes_on_where_it_ended(atlas, monkeypatch):
     assert scores(atlas) == whole
 
 
+def test_where_nothing_fires_there_is_no_size_to_steer_by(atlas, monkeypatch):
+    from steering.atlas.score import score
+    from steering.errors import AtlasError
+
+    sae = tiny.sae()
+    monkeypatch.setattr(sae, "encode", lambda x: x.new_zeros(len(x), sae.d_sae))
+    with pytest.raises(AtlasError, match=r"No feature of SAE .* fires on the last token"):
+        next(score(atlas, made.model(), sae))
+
+
 def test_an_atlas_without_statistics_or_of_another_sae_is_refused(atlas, tmp_path):
     from steering.atlas.score import score
     from steering.atlas.store import Atlas

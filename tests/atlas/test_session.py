@@ -1,5 +1,7 @@
 """What a session takes from the atlas of its SAE."""
 
+import json
+
 import pytest
 
 from tests import tiny
@@ -42,6 +44,23 @@ def test_search_finds_what_the_atlas_names(session):
     assert session.search("bridge") == [("sae", 7)]
     assert session.search("bridge", limit=0) == []
     assert session.search("") == []
+
+
+def test_a_label_that_another_program_gave_is_found_first(session, tmp_path):
+    from steering.atlas.labels import set_label
+    from steering.atlas.places import own_atlas
+    from steering.atlas.store import Atlas
+    from steering.sae import Sae
+
+    folder = tiny.tiny_sae_folder(tmp_path / "published")
+    facts = {"3": {"max_act": 1.0, "label": "a bridge"}}
+    (folder / "features.json").write_text(json.dumps({"schema_version": 1, "features": facts}))
+    sae = session.saes["sae"] = Sae.load(folder)
+    Atlas.create(folder / "atlas.sqlite", sae).close()
+    assert session.search("bridge") == [("sae", 3)]
+    with own_atlas(sae) as other:
+        set_label(other, 7, "my bridge")
+    assert session.search("bridge", limit=1) == [("sae", 7)]
 
 
 def test_a_persons_label_is_kept_in_an_atlas_of_their_own(session):

@@ -67,6 +67,14 @@ def test_an_endless_line_is_cut_and_never_held_whole(tmp_path):
     assert max(map(len, pieces)) <= 200_000
 
 
+def test_a_long_document_of_jsonl_is_cut_as_one_of_the_hub_is(tmp_path):
+    whole = "ab " * 150_000
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": whole}) + '\n{"text": "last"}\n')
+    pieces = read(tmp_path / "a.jsonl")
+    assert [len(piece) for piece in pieces] == [200_000, 200_000, 50_000, 4]
+    assert "".join(pieces) == f"{whole}last"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from steering.atlas.build import Report, build
+from steering.atlas.build import build
 from steering.atlas.evidence import evidence_labels
 from steering.atlas.labels import add_labels, truth_labels
 from steering.atlas.places import path_to_write
+from steering.atlas.progress import Report
 from steering.atlas.store import Atlas
 from steering.atlas.texts import text_source
 from steering.calibration import PACKAGED
