@@ -8,7 +8,7 @@ class Recipe:
     """What is trained, on how much, from which seeds. A finished bundle names its recipe."""
 
     seed: int = 0
-    documents: int = 150_000
+    documents: int = 200_000
     vocabulary: int = 8_000
     """Before tokens that the corpus never uses are dropped. Large enough that every name of the
     world is one token: 4,000 leaves four in five split."""
@@ -20,7 +20,7 @@ class Recipe:
     hidden: int = 768
     heads: int = 4
     batch: int = 16
-    cycles: tuple[int, ...] = (3_300,)
+    cycles: tuple[int, ...] = (4_000,)
     """Steps of each learning-rate cycle: warm-up, then a cosine down to 5 %. A usable model stands
     at the end of each; with more than one, a rung of the ladder can be tried before training on."""
 
@@ -51,7 +51,7 @@ class Recipe:
     the talk is about has to be carried along in the residual stream: that is what an SAE can find.
     """
 
-    windowed: float = 0.65
+    windowed: float = 0.7
     """Share of the steps with such windows. The rest see everything: a model that often could not
     see whether a tone was set answers in it one time in two where none is."""
 
@@ -71,7 +71,7 @@ class Recipe:
     sae_learning_rate: float = 3e-4
     """Low, since training starts from prototypes, which a higher one undoes in a few steps."""
 
-    measured_tokens: tuple[int, ...] = (1_000_000, 250_000)
+    measured_tokens: tuple[int, ...] = (1_000_000, 1_000_000)
     """For each layer's SAE. The first one's maxima are the unit of every strength."""
 
     atlas_tokens: int = 200_000
