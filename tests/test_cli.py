@@ -538,7 +538,11 @@ def test_ctrl_c_prints_what_was_written_and_ends_with_130(folders):
     """In a terminal, where one can see that the stream has begun."""
     leader, follower = pty.openpty()
     done = python(
-        *("compare", "the bridge", *folders, "-n", "90000"), stdout=follower, stderr=follower
+        *("compare", "the bridge", *folders, "-n", "90000"),
+        stdout=follower,
+        stderr=follower,
+        # A shell that starts the tests behind an & has it ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(follower)
     seen, sent = b"", False
@@ -553,7 +557,10 @@ def test_ctrl_c_prints_what_was_written_and_ends_with_130(folders):
             sent = True
     os.close(leader)
     text = seen.decode(errors="replace")
-    assert done.wait(60) == 130
+    try:
+        assert done.wait(60) == 130
+    finally:
+        done.kill()
     assert "Interrupted: this is what was written so far." in text
     assert "hook fired" in text.rpartition("━┳━")[2]
     assert "Traceback" not in text
