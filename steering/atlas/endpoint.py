@@ -25,10 +25,10 @@ class Endpoint:
     model: str
     key: str | None = None
 
-    def _require_private(self) -> None:
-        """A key that stands in the environment is easily sent where it was not meant to go."""
+    def __post_init__(self) -> None:
+        """Refuse to send a key in the open: one in the environment is easily forgotten."""
         parts = urlsplit(self.address)
-        if parts.scheme != "https" and parts.hostname not in _HERE:
+        if self.key and parts.scheme != "https" and parts.hostname not in _HERE:
             raise AtlasError(
                 f"The key would go to {self.address!r} for all to read. Give an https address, or "
                 "no key (unset OPENAI_API_KEY)."
@@ -51,7 +51,6 @@ class Endpoint:
         }
         headers = {"Content-Type": "application/json"}
         if self.key:
-            self._require_private()
             headers["Authorization"] = f"Bearer {self.key}"
         address = f"{self.address.rstrip('/')}/chat/completions"
         try:

@@ -90,16 +90,14 @@ def _explained(
     if not best:
         return None
     # Half for each, so that the test is not on the texts that made the explanation.
-    made_from, kept = best[::2][:SHOWN], best[1::2]
+    made_from = best[::2][:SHOWN]
     told = answerer.ask(_EXPLAIN, _numbered([marked(each) for each in made_from]))
     text = " ".join(told.split()).strip("\"'“” ")
     if not text:
         return None
     chance = random.Random(f"{seed} {feature}")
-    # Samples of its range may be of those texts too.
     seen = {each.row for each in made_from}
-    unseen = [each for each in (*kept, *samples(atlas, feature)) if each.row not in seen]
-    return Label(feature, text, source, _detection(atlas, answerer, feature, text, unseen, chance))
+    return Label(feature, text, source, _detection(atlas, answerer, feature, text, seen, chance))
 
 
 def _detection(
@@ -107,16 +105,19 @@ def _detection(
     answerer: Answerer,
     feature: int,
     explanation: str,
-    unseen: Sequence[Example],
+    seen: set[int],
     chance: random.Random,
 ) -> float | None:
     """Balanced accuracy on contexts that fire it and contexts of other features, shuffled.
 
+    None of them from the rows that were seen; samples of its range may be of those too.
     None for a feature that fires so often that no other context can be taken for silent.
     """
     if _fires_by_chance(atlas, feature) > _SILENT:
         return None
-    rows = {each.row for each in (*examples(atlas, feature), *unseen)}
+    every = [*examples(atlas, feature), *samples(atlas, feature)]
+    rows = {each.row for each in every}
+    unseen = [each for each in every if each.row not in seen]
     fires = chance.sample(unseen, min(TESTED, len(unseen)))
     silent = _elsewhere(atlas, feature, rows, chance)
     if not (fires and silent):

@@ -80,6 +80,10 @@ def explained(file: Path) -> Iterator[None]:
         else:
             said = f"{error}. Check the file and its folder"
         raise AtlasError(f"Cannot use the atlas {str(file)!r}: {said}.") from error
+    except UnicodeEncodeError as error:
+        raise AtlasError(
+            f"{error.object!r} holds half a character, which no atlas can keep. Write it without."
+        ) from error
     except OSError as error:
         if isinstance(error, SteeringError):
             raise

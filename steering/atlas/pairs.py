@@ -28,7 +28,7 @@ class PairCounts:
         self.d_sae = d_sae
         self.keys = np.zeros(0, np.int64) if keys is None else keys
         self.counts = np.zeros(0, np.int64) if counts is None else counts
-        self.missed = np.zeros(0, np.int64) if missed is None else missed
+        self.missed = np.full(len(self.keys), dropped) if missed is None else missed
         self.dropped = dropped
 
     def add(
@@ -50,7 +50,7 @@ class PairCounts:
         order = np.argsort(merged, kind="stable")
         self.keys = merged[order]
         self.counts = np.concatenate([self.counts, counts[~known]])[order]
-        missed = np.full(len(merged) - len(self.missed), self.dropped)
+        missed = np.full_like(counts[~known], self.dropped)
         self.missed = np.concatenate([self.missed, missed])[order]
         while len(self.keys) > CAPACITY:
             self.dropped += 1

@@ -75,7 +75,7 @@ def _standard_input() -> Iterator[str]:
     # Whatever the locale, which may let anything pass as text.
     reader = sys.stdin if buffer is None else TextIOWrapper(buffer, encoding="utf-8-sig")
     try:
-        yield from _pieces(_checked(reader, "Standard input"))
+        yield from _pieces(_checked(reader, "Standard input", DOCUMENT_CHARACTERS))
     finally:
         if isinstance(reader, TextIOWrapper) and reader is not sys.stdin:
             reader.detach()
@@ -84,20 +84,16 @@ def _standard_input() -> Iterator[str]:
 def _in_file(path: Path, column: str) -> Iterator[str]:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            if path.suffix == ".jsonl":
-                yield from _json_lines(
-                    _checked(file, repr(str(path)), LINE_CHARACTERS), path, column
-                )
-            else:
-                yield from _pieces(_checked(file, repr(str(path))))
+            packed = path.suffix == ".jsonl"
+            longest = LINE_CHARACTERS if packed else DOCUMENT_CHARACTERS
+            lines = _checked(file, repr(str(path)), longest)
+            yield from _json_lines(lines, path, column) if packed else _pieces(lines)
     except OSError as error:
         raise AtlasError(f"Cannot read {str(path)!r}: {error.strerror}. Check it.") from error
 
 
-def _checked(
-    file: TextIOBase | Any, name: str, longest: int = DOCUMENT_CHARACTERS
-) -> Iterator[str]:
-    """Lines, or parts of a line that is too long for memory; refused where they are not UTF-8."""
+def _checked(file: TextIOBase | Any, name: str, longest: int) -> Iterator[str]:
+    """Lines, or parts of a line that is longer; refused where they are not UTF-8."""
     try:
         while line := file.readline(longest):
             yield line

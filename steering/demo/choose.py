@@ -5,7 +5,7 @@ Knows the finished bundle; which feature and strength, it asks `tuning`.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -80,7 +80,7 @@ def write_presets(
     named = candidates_by_target(bundle)
     wanted = [(bundle, claim, _candidates(session, claim, named, read)) for claim in claims]
     bridge: tuple[Intervention, ...] = ()
-    chosen = map(_untried, wanted) if quick else at_once(processes, _tried, wanted)
+    chosen = starmap(_untried, wanted) if quick else at_once(processes, _tried, wanted)
     for claim, (edits, shows) in zip(claims, chosen, strict=True):
         bridge = bridge or edits
         title, description = _WORDS[claim.name]
@@ -170,9 +170,11 @@ def _readers(session: Session, concept: str) -> list[int]:
     return sorted(found, key=lambda index: -found[index])
 
 
-def _untried(wanted: tuple[Path, SampledClaim, list[int]]) -> tuple[tuple[Intervention, ...], bool]:
+def _untried(
+    _bundle: Path, _claim: SampledClaim, features: list[int]
+) -> tuple[tuple[Intervention, ...], bool]:
     """The first candidate at its maximum, which nobody has seen show anything."""
-    return (Intervention(feature=wanted[2][0], strength=1.0),), False
+    return (Intervention(feature=features[0], strength=1.0),), False
 
 
 def _tried(

@@ -23,7 +23,7 @@ from steering.demo.precision import is_quick_in_bfloat16
 from steering.demo.recipe import Recipe
 from steering.demo.tokens import CONTEXT, SPECIAL
 
-_HELD_OUT = 50_000  # tokens that the loss is read on
+_LOSS_TOKENS = 50_000  # held out, to read the loss on
 _WRITING = ("o_proj.weight", "down_proj.weight")
 _ALLOCATOR = {  # glibc's own words; others ignore them
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
@@ -269,7 +269,7 @@ def _finish(
     recipe: Recipe, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
     model.eval()
-    rows = held_out_rows(recipe, tokenizer, min(_HELD_OUT, max(recipe.measured_tokens)))
+    rows = held_out_rows(recipe, tokenizer, min(_LOSS_TOKENS, recipe.measured_tokens))
     losses = [_loss(model, batch, 0).item() for batch in rows.split(64)]
     model.generation_config.do_sample = True
     model.save_pretrained(folder)

@@ -105,7 +105,7 @@ def measured_sae(recipe: Recipe, work: Path, layer: int) -> Path:
         sae,
         documents(seed, 10**9),
         layer=layer,
-        tokens=recipe.measured_tokens_of(layer),
+        tokens=recipe.measured_tokens,
     )
     size = GAIN_SIZE * measured.median_norm
     directions = torch.nn.functional.normalize(sae.W_dec.detach(), dim=-1)
@@ -122,7 +122,7 @@ def measured_sae(recipe: Recipe, work: Path, layer: int) -> Path:
     record = features_record(measured, writings, corpus)
     _write_features(folder, record)
     (folder / "calibration.txt").write_text(calibration_text(recipe))
-    rows = held_out_rows(recipe, tokenizer, min(_EVALUATED, recipe.measured_tokens_of(layer)))
+    rows = held_out_rows(recipe, tokenizer, min(_EVALUATED, recipe.measured_tokens))
     quality = evaluate_sae(folder, place, rows)
     figures = {
         "measured_tokens": measured.tokens,

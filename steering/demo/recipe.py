@@ -71,9 +71,7 @@ class Recipe:
     sae_learning_rate: float = 3e-4
     """Low, since training starts from prototypes, which a higher one undoes in a few steps."""
 
-    measured_tokens: tuple[int, ...] = (1_000_000, 1_000_000)
-    """For each layer's SAE. The first one's maxima are the unit of every strength."""
-
+    measured_tokens: int = 1_000_000
     atlas_tokens: int = 200_000
     checkpoint_every: int = 200
     processes: int = 2
@@ -93,10 +91,6 @@ class Recipe:
     def latents_of(self, layer: int) -> int:
         """The size of a layer's SAE."""
         return dict(zip(self.sae_layers, self.latents, strict=True))[layer]
-
-    def measured_tokens_of(self, layer: int) -> int:
-        """On how many held-out tokens a layer's features are measured."""
-        return dict(zip(self.sae_layers, self.measured_tokens, strict=True))[layer]
 
     @property
     def hook_name(self) -> str:
@@ -122,7 +116,7 @@ SHORT = replace(
     latents=(8_192,),
     sae_tokens=500_000,
     sae_samples=400_000,
-    measured_tokens=(100_000,),
+    measured_tokens=100_000,
     atlas_tokens=50_000,
 )
 """The short loop: edit the world, train a little, see which claims move."""
@@ -144,7 +138,7 @@ TOY = replace(
     sae_tokens=4_096,
     sae_samples=8_192,
     sae_batch=512,
-    measured_tokens=(2_000, 2_000),
+    measured_tokens=2_000,
     atlas_tokens=4_000,
     checkpoint_every=4,
     processes=1,

@@ -350,14 +350,15 @@ def test_a_text_that_changed_is_refused_and_restart_begins_anew(text, tmp_path, 
         text.write_text(other)
         with pytest.raises(AtlasError, match=r"has changed since.*--restart"):
             made.build(path, text)
-    # It ends just where the checkpoint was written.
-    kept = tmp_path / "a.sqlite.building"
-    monkeypatch.setattr(build, "publish", lambda *_: (_ for _ in ()).throw(Killed))
-    kept.unlink()
+
+    def killed(*_):
+        raise Killed
+
     text.write_text(whole)
-    with pytest.raises(Killed):
-        made.build(path, text, save_every=0.0)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(build, "publish", killed)
+        made.build(path, text, restart=True, save_every=0.0)
+    # It ends just where the checkpoint was written.
     text.write_text(whole.replace("sea", "fog"))
     with pytest.raises(AtlasError, match=r"has changed since.*--restart"):
         made.build(path, text)

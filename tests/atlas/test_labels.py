@@ -234,6 +234,16 @@ def test_what_is_no_label_is_refused_by_name_and_nothing_is_kept(
     assert shown_labels(atlas) == {}
 
 
+def test_half_a_character_is_refused_also_from_a_person(atlas):
+    from steering.atlas.labels import set_label
+    from steering.errors import AtlasError
+
+    before = atlas.rows("SELECT * FROM labels")
+    with pytest.raises(AtlasError, match="holds half a character"):
+        set_label(atlas, 3, "fo\udcff")
+    assert atlas.rows("SELECT * FROM labels") == before
+
+
 def test_a_folder_without_labels_is_refused(tmp_path):
     from steering.atlas.label_files import read_labels
     from steering.errors import AtlasError

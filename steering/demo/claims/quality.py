@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from steering.demo.claims.asked import SAMPLES, Bar, at_least, at_most
 from steering.demo.claims.results import ClaimResult, Outcome
-from steering.demo.claims.sampled import ask
+from steering.demo.claims.sampled import ask, thinned
 from steering.demo.concepts import Concept, by_name
 from steering.demo.corpus import held_out_rows
 from steering.demo.evaluation import evaluate_sae
@@ -47,8 +47,7 @@ def is_on_topic(answer: str, concept: Concept) -> bool:
 def measure_quality(session: Session, *, seed: int, samples: int = SAMPLES) -> ClaimResult:
     """Answer every typed question once, or as many as there are samples, evenly from the list."""
     started = time.perf_counter()
-    asked = typed_questions()
-    asked = asked[:: max(1, len(asked) // samples)]
+    asked = thinned(typed_questions(), samples)
     rows = [RowRequest(str(at), ask(question)) for at, (question, _) in enumerate(asked)]
     stream = session.stream_rows(rows, _SAMPLING.model_copy(update={"seed": seed}))
     texts = [row.text for row in stream.finish().rows]

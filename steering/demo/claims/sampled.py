@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from random import Random
+from typing import TypeVar
 
 from steering.demo.claims.asked import SAMPLES, Bar, Cell, Check, Kept, Question, SampledClaim
 from steering.demo.claims.results import Cell as CellFigures
@@ -31,6 +32,7 @@ _NAMES: Mapping[Cell, str] = {
 }
 _ROWS_AT_ONCE = 256  # more are no quicker: the keys and values of each step outgrow the caches
 _LIVE = 0.001  # share of tokens on which the control's feature fires at least
+T = TypeVar("T")
 Variants = Mapping[str, Sequence[Intervention]]
 
 
@@ -106,9 +108,14 @@ def _write(
     session: Session, question: Question, variants: Variants, sampling: Sampling, samples: int
 ) -> dict[str, list[Row]]:
     """Rows by variant: each prompt as often as it takes to reach `samples`, or some just once."""
-    prompts = question.prompts[:: max(1, len(question.prompts) // samples)]
+    prompts = thinned(question.prompts, samples)
     repeats = math.ceil(samples / len(prompts))
     return written(session, prompts, variants, sampling, repeats)
+
+
+def thinned(asked: Sequence[T], samples: int) -> Sequence[T]:
+    """Every so manieth, so that hardly more than the samples are left; all where they are fewer."""
+    return asked[:: max(1, len(asked) // samples)]
 
 
 def written(
