@@ -14,6 +14,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
+from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.multiprocessing.spawn import spawn
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -79,8 +80,8 @@ def _train(rank: int, recipe: Recipe, work: Path, device: str) -> None:
             loss = _train_step(recipe, model, optimizers, rows, step, rank)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             last = step + 1 == recipe.steps
-            if rank == 0 and (last or (step + 1) % recipe.checkpoint_every == 0):
-                _save(_checkpoint(work), model, optimizers, step + 1)
+            if last or (step + 1) % recipe.checkpoint_every == 0:
+                _save(_checkpoint(work), model, optimizers, step + 1, rank)
 
 
 @contextmanager
@@ -155,8 +156,12 @@ def _optimizers(model: LlamaForCausalLM, recipe: Recipe) -> tuple[torch.optim.Op
         {"params": [embedding], "lr": recipe.embedding_rate, "weight_decay": 0.0},
         {"params": gains, "lr": recipe.gain_rate, "weight_decay": 0.0},
     ]
+    options = {"weight_decay": recipe.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
     optimizers = (
-        torch.optim.Muon(muon, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(muon, **options)
+        if recipe.processes == 1
+        # A fifth of a step: each process moves its share of the matrices and sends them round.
+        else ZeroRedundancyOptimizer(muon, torch.optim.Muon, **options),
         torch.optim.AdamW(rest, betas=(0.9, 0.98)),
     )
     for group in _groups(optimizers):
@@ -241,7 +246,13 @@ def _save(
     model: LlamaForCausalLM,
     optimizers: tuple[torch.optim.Optimizer, ...],
     step: int,
+    rank: int,
 ) -> None:
+    for optimizer in optimizers:
+        if isinstance(optimizer, ZeroRedundancyOptimizer):
+            optimizer.consolidate_state_dict(to=0)
+    if rank > 0:
+        return
     partial = path.with_suffix(".partial")
     state = {
         "model": model.state_dict(),
