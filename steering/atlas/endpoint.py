@@ -5,6 +5,7 @@ Standard library only: one POST to `…/chat/completions`. It knows no feature.
 
 import http.client
 import json
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from steering.errors import AtlasError
 
 PATIENCE = 120.0
 _HERE = ("localhost", "127.0.0.1", "::1")
+_BUSY = (429, 503)
+_WAITS = (1.0, 4.0, 16.0, 64.0)  # seconds before asking a busy one again
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Endpoint:
         address = f"{self.address.rstrip('/')}/chat/completions"
         try:
             asked = urllib.request.Request(address, json.dumps(body).encode(), headers)
-            with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+            with _answer(asked) as answer:
                 data = json.load(answer)
             return str(data["choices"][0]["message"]["content"] or "")
         except urllib.error.HTTPError as error:
@@ -72,3 +75,18 @@ class Endpoint:
                 f"{address!r} does not answer as an OpenAI-compatible endpoint does ({error!r}). "
                 "Check the address; it usually ends in /v1."
             ) from error
+
+
+def _answer(asked: urllib.request.Request) -> http.client.HTTPResponse:
+    """The answer, waited for where too much is asked of the endpoint, as long as it says."""
+    for usual in _WAITS:
+        try:
+            return urllib.request.urlopen(asked, timeout=PATIENCE)
+        except urllib.error.HTTPError as error:
+            said = error.headers.get("Retry-After", "")
+            wait = float(said) if said.isdigit() else usual
+            if error.code not in _BUSY or wait > PATIENCE:
+                raise
+            error.close()
+            time.sleep(wait)
+    return urllib.request.urlopen(asked, timeout=PATIENCE)

@@ -133,14 +133,18 @@ def test_features_that_are_explained_already_are_not_asked_again(atlas):
 def endpoint():
     """A local stand-in for an OpenAI-compatible server; what it was asked, and how it answers."""
     seen: list = []
-    answer = {"status": 200, "body": {"choices": [{"message": {"content": "fog [1, 0]"}}]}}
+    told = {"choices": [{"message": {"content": "fog [1, 0]"}}]}
+    answer = {"status": 200, "body": told, "busy": 0, "wait": "0"}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             length = int(self.headers["Content-Length"])
             seen.append((self.path, self.headers, json.loads(self.rfile.read(length))))
             body = json.dumps(answer["body"]).encode()
-            self.send_response(answer["status"])
+            busy = len(seen) <= answer["busy"]
+            self.send_response(429 if busy else answer["status"])
+            if busy:
+                self.send_header("Retry-After", answer["wait"])
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -188,6 +192,26 @@ def test_an_endpoint_that_fails_says_how(endpoint, status, body, words):
         Endpoint(address, "m").ask("a", "b")
     with pytest.raises(AtlasError, match="cannot be reached"):
         Endpoint("http://127.0.0.1:9/v1", "m").ask("a", "b")
+
+
+def test_a_busy_endpoint_is_asked_again_when_it_says(endpoint, monkeypatch):
+    from steering.atlas.endpoint import Endpoint
+    from steering.errors import AtlasError
+
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    address, seen, answer = endpoint
+    answer.update(busy=2, wait="7")
+    assert Endpoint(address, "m").ask("a", "b") == "fog [1, 0]"
+    assert (len(seen), waited) == (3, [7.0, 7.0])
+    answer.update(busy=99, wait="soon")
+    with pytest.raises(AtlasError, match=r"refused \(429\)"):
+        Endpoint(address, "m").ask("a", "b")
+    assert waited[2:] == [1.0, 4.0, 16.0, 64.0]
+    answer.update(wait="86400")
+    with pytest.raises(AtlasError, match=r"refused \(429\)"):
+        Endpoint(address, "m").ask("a", "b")
+    assert len(waited) == 6
 
 
 def test_an_answer_that_ends_early_is_no_traceback():
