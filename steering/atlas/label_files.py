@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from steering.atlas.labels import Label
+from steering.atlas.labels import TRUTH, Label
 from steering.errors import AtlasError
 
 _FEATURE = ("feature", "index")
@@ -160,7 +160,7 @@ def _label(line: str, where: str, neuronpedia_id: str | None) -> Label:
             f"{' or '.join(_TEXT)}. Correct it."
         ) from error
     _require_same_sae(data, where, neuronpedia_id)
-    return Label(feature, text, _source(data), score)
+    return Label(feature, text, _source(data, where), score)
 
 
 def _require_same_sae(data: dict[str, Any], where: str, neuronpedia_id: str | None) -> None:
@@ -174,7 +174,12 @@ def _require_same_sae(data: dict[str, Any], where: str, neuronpedia_id: str | No
         )
 
 
-def _source(data: dict[str, Any]) -> str:
+def _source(data: dict[str, Any], where: str) -> str:
+    if data.get("source") == TRUTH:
+        raise AtlasError(
+            f"{where} has the source {TRUTH!r}, which stands for the file beside the SAE and "
+            "counts more than explanations. Name its own source, or take those labels with --truth."
+        )
     if data.get("source"):
         return str(data["source"])
     said = [str(data[key]) for key in ("explanationModelName", "typeName") if data.get(key)]

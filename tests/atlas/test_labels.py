@@ -61,6 +61,16 @@ def test_an_import_never_touches_a_persons_label(atlas):
     assert [each.text for each in labels(atlas, 3)] == ["theirs, later"]
 
 
+def test_a_file_of_labels_cannot_pass_for_the_truth(tmp_path):
+    from steering.atlas.label_files import read_labels
+    from steering.errors import AtlasError
+
+    file = tmp_path / "labels.jsonl"
+    file.write_text('{"feature": 3, "label": "forged", "source": "features file"}')
+    with pytest.raises(AtlasError, match=r"line 1 has the source 'features file'.*--truth"):
+        list(read_labels(str(file)))
+
+
 def test_labels_of_features_that_do_not_exist_are_counted(atlas):
     from steering.atlas.labels import Imported, add_labels
 

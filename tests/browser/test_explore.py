@@ -100,6 +100,8 @@ def test_a_feature_is_found_read_tried_and_added(page: Page) -> None:
     page.click(".explore-try button[type=submit]")
     expect(page.locator(".explore-try .cell")).to_have_count(6)
     assert page.locator(".explore-try .cell.unsteered p").inner_text()
+    expect(page.locator(".explore-try .cell small")).to_have_count(5)
+    assert re.fullmatch(r"‖Δ‖/‖resid‖ \d\.\d\d", page.inner_text(".explore-try .cell small"))
     shot(page, "explore-try")
     page.locator(".explore-try .cell button").nth(1).click()
     expect(page.locator(".rack .row")).to_have_count(1)

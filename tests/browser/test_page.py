@@ -505,13 +505,25 @@ def names_its_region(label: str) -> bool:
     return any(city in way or state in way for way in named)
 
 
-def test_near_the_bridge_lie_its_city_and_its_state(page: Page) -> None:
+def names_a_place(label: str) -> bool:
+    """Whether a label names a place anywhere, but the bridge itself."""
+    from steering.demo.concepts import BRIDGE, find
+
+    return any(each.path[0] == "places" for _, _, each in find(label) if each.name != BRIDGE)
+
+
+def test_near_the_bridge_lie_its_city_and_its_state_and_further_out_sights_elsewhere(
+    page: Page,
+) -> None:
     open_bridge(page)
     card = page.locator(".explore-card")
     card.get_by_label("Radius, as cosine distance").fill("1")
-    labels = card.locator(".ring .walk").all_inner_texts()[:NEAREST]
-    assert len(labels) == NEAREST
-    assert sum(map(names_its_region, labels)) >= ENOUGH, labels
+    labels = card.locator(".ring .walk").all_inner_texts()
+    assert sum(map(names_its_region, labels[:NEAREST])) >= ENOUGH, labels
+    near = [at for at, label in enumerate(labels) if names_its_region(label)]
+    far = [at for at, label in enumerate(labels) if names_a_place(label) and at not in near]
+    assert len(far) >= ENOUGH, labels
+    assert np.mean(far) > np.mean(near), labels
     expect(card.get_by_role("region", name="Fires together with")).to_be_visible()
     page.wait_for_selector(".map[data-phase=painted]")
     page.locator(".map-stage").scroll_into_view_if_needed()
