@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.multiprocessing.spawn import spawn
 from typer.testing import CliRunner
 
 from steering.atlas.labels import shown_labels
@@ -27,6 +28,7 @@ from steering.demo.train import app
 from steering.presets import load_preset
 from steering.presets.use import check_preset
 from steering.sae import Sae
+from tests.demo.teamwork import break_off_and_resume
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,17 @@ def test_a_resumed_language_model_equals_an_unbroken_one(built: Path, tmp_path: 
     assert (tmp_path / "model.checkpoint.pt").exists()
     train_language_model(TOY, tmp_path)
     _assert_same_weights(built / "work" / "model" / "model.safetensors", tmp_path / "model")
+
+
+def test_two_processes_that_go_on_from_a_checkpoint_equal_two_unbroken_ones(
+    built: Path, tmp_path: Path
+) -> None:
+    recipe = replace(TOY, processes=2)
+    spawn(break_off_and_resume, (recipe, built / "work", tmp_path), nprocs=2)
+    runs = [torch.load(file, weights_only=True) for file in sorted(tmp_path.glob("*.pt"))[1:]]
+    assert len(runs) == 4
+    for name, weights in runs[0].items():
+        assert all(torch.equal(weights, run[name]) for run in runs[1:]), name
 
 
 def test_a_resumed_sae_equals_an_unbroken_one(built: Path, tmp_path: Path) -> None:
