@@ -156,13 +156,13 @@ def test_every_feature_is_painted_where_the_map_has_it(
 def test_a_feature_that_fires_more_often_is_lighter_where_density_is_shown(
     opened: Page, mapped: tuple[str, "Host"]
 ) -> None:
-    from steering.measure.ranks import spearman
-
     seen = colours(opened, mapped[1], "density")
     level = of_features(mapped[1], "densities")
     assert len(seen) > 10 and len({level[f] for f in seen}) > 5
-    light = [float(seen[f] @ [0.299, 0.587, 0.114]) for f in seen]
-    assert spearman([level[f] for f in seen], light) > 0.95
+    light = [float(seen[f] @ [0.299, 0.587, 0.114]) for f in sorted(seen, key=lambda f: level[f])]
+    assert light[-1] > 2 * light[0]
+    # The names of clusters are written over a few of their points.
+    assert np.mean(np.diff(light) >= 0) > 0.95
 
 
 def test_features_of_one_cluster_share_a_colour_and_those_of_others_have_others(
