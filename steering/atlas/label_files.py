@@ -175,12 +175,13 @@ def _require_same_sae(data: dict[str, Any], where: str, neuronpedia_id: str | No
 
 
 def _source(data: dict[str, Any], where: str) -> str:
-    if data.get("source") == TRUTH:
+    source = data.get("source")
+    if source == TRUTH:
         raise AtlasError(
             f"{where} has the source {TRUTH!r}, which stands for the file beside the SAE and "
             "counts more than explanations. Name its own source, or take those labels with --truth."
         )
-    if data.get("source"):
-        return str(data["source"])
+    if source:
+        return str(source)
     said = [str(data[key]) for key in ("explanationModelName", "typeName") if data.get(key)]
     return f"neuronpedia: {', '.join(said)}" if said or "modelId" in data else "file"

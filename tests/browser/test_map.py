@@ -126,10 +126,14 @@ def painted(page: Page, host: "Host") -> float:
 
 
 def colours(page: Page, host: "Host", mode: str) -> dict[int, np.ndarray]:
-    """The red, green and blue in the middle of each feature that no other touches."""
+    """The red, green and blue in the middle of each feature that no other touches.
+
+    The names of clusters, which lie over some of them, are made invisible.
+    """
     page.click(f"[data-mode={mode}]")
     expect(page.locator(f"[data-mode={mode}]")).to_have_attribute("aria-pressed", "true")
     page.mouse.move(0, 0)
+    page.locator(".map-over").evaluate("names => { names.style.opacity = 0; }")
     page.wait_for_timeout(300)
     shown, where = pixels(page), places(page, host)
     return {f: shown[round(y), round(x)] for f, (x, y) in where.items() if alone(where, f) > 8}
@@ -156,13 +160,13 @@ def test_every_feature_is_painted_where_the_map_has_it(
 def test_a_feature_that_fires_more_often_is_lighter_where_density_is_shown(
     opened: Page, mapped: tuple[str, "Host"]
 ) -> None:
+    from steering.measure.ranks import spearman
+
     seen = colours(opened, mapped[1], "density")
     level = of_features(mapped[1], "densities")
     assert len(seen) > 10 and len({level[f] for f in seen}) > 5
-    light = [float(seen[f] @ [0.299, 0.587, 0.114]) for f in sorted(seen, key=lambda f: level[f])]
-    assert light[-1] > 2 * light[0]
-    # The names of clusters are written over a few of their points.
-    assert np.mean(np.diff(light) >= 0) > 0.95
+    light = [float(seen[f] @ [0.299, 0.587, 0.114]) for f in seen]
+    assert spearman([level[f] for f in seen], light) > 0.95
 
 
 def test_features_of_one_cluster_share_a_colour_and_those_of_others_have_others(
@@ -175,8 +179,7 @@ def test_features_of_one_cluster_share_a_colour_and_those_of_others_have_others(
         by_cluster[cluster[feature]][tuple(colour.tolist())] += 1
     usual = [found.most_common(1)[0] for found in by_cluster.values()]
     assert len(usual) > 1 and len({colour for colour, _ in usual}) == len(usual)
-    # The names of clusters are written over a few of their points.
-    assert sum(count for _, count in usual) > 0.9 * len(seen)
+    assert sum(count for _, count in usual) == len(seen)
 
 
 def test_only_what_fires_on_the_text_is_warm(opened: Page, mapped: tuple[str, "Host"]) -> None:

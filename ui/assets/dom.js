@@ -14,6 +14,8 @@ const el = (tag, attributes = {}, ...children) => {
 const fill = (parent, ...children) => parent.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
 // How well a feature steers: `text` in a tone, and the rest in the title.
 const steersBadge = ({ text, tone, title }, before = "") => el("span", { class: `steers ${tone}`, title }, before + text);
+// How large an edit is beside the stream that it was added to.
+const besideStream = (ratio) => `‖Δ‖/‖resid‖ ${ratio.toFixed(2)}`;
 const copy = (value) => JSON.parse(JSON.stringify(value));
 // Redraw when the server sends another value, and not when this script set it.
 const keep = (draw) => {

@@ -14,7 +14,7 @@ function draw() {
     el("p", { class: "note", role: "status" }, trial.status),
     el("ul", { class: "cells", "aria-label": "The text at each strength" }, ...trial.cells.map((cell) => el("li", { class: cell.intervention ? "cell" : "cell unsteered" },
       el("b", {}, cell.title), el("p", {}, cell.text),
-      cell.ratio === null ? null : el("small", { class: "note", title: "Largest edit beside the stream it was added to" }, `‖Δ‖/‖resid‖ ${cell.ratio.toFixed(2)}`),
+      cell.ratio === null ? null : el("small", { class: "note", title: "Largest edit beside the stream it was added to" }, besideStream(cell.ratio)),
       cell.intervention ? el("button", { type: "button", class: "quiet", "aria-label": `Add it to the rack with ${cell.title}`, on: { click: () => trigger("pick_feature", { sae: trial.sae, feature: trial.feature, intervention: cell.intervention }) } }, "Add like this") : null))));
 }
 keep((given) => {

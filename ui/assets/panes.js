@@ -98,7 +98,7 @@ function drawTurns(pane) {
 function drawMeter(pane) {
   if (!pane.meter || hidden) return null;
   const { ratio, strong, warn } = pane.meter;
-  const words = `largest ‖Δ‖/‖resid‖ ${ratio.toFixed(2)}${warn ? ": larger than the stream itself, the text may break" : ""}`;
+  const words = `largest ${besideStream(ratio)}${warn ? ": larger than the stream itself, the text may break" : ""}`;
   return el("div", { class: warn ? "meter warn" : "meter" },
     el("meter", { min: 0, max: 2 * strong, low: strong / 2, high: strong, optimum: 0, value: Math.min(ratio, 2 * strong), "aria-label": words }),
     el("span", {}, words));
