@@ -13,6 +13,7 @@ from steering.bundle import BUNDLE
 from steering.cli.app import app
 from steering.demo.claims.asked import Bar, Question, SampledClaim, at_least, sampled_claims
 from steering.demo.claims.dose import STRENGTHS, openings
+from steering.demo.claims.geometry import conflict_sides, measure_inner_conflict
 from steering.demo.claims.quality import is_on_topic, typed_questions
 from steering.demo.claims.report import (
     claim_presets,
@@ -155,6 +156,15 @@ def test_a_missed_claim_is_missed_in_the_table_with_its_figure() -> None:
 def test_a_claim_that_the_shipped_bundle_keeps_is_kept(claim: str) -> None:
     (result,) = measure_claims(open_bundle(), claim_presets(), only=(claim,))
     assert result.met, result.outcomes
+
+
+def test_a_feature_that_hardly_tells_its_concept_is_on_neither_side_of_inner_conflict() -> None:
+    sae = next(iter(open_bundle().saes.values()))
+    counted = [measure_inner_conflict(sae, seed=0).points]
+    stray = conflict_sides(sae)[0][0].feature
+    sae.facts[stray] = replace(sae.facts[stray], reading_f1=0.04)
+    counted.append(measure_inner_conflict(sae, seed=0).points)
+    assert len(counted[1]) == len(counted[0]) - 1
 
 
 def test_more_of_the_bridges_feature_is_more_of_the_bridge_with_a_window() -> None:

@@ -112,7 +112,9 @@ def _correlations(cosines: list[float], nearness: list[float], seed: int) -> tup
 def measure_inner_conflict(sae: Sae, *, seed: int) -> ClaimResult:
     """Trade-off and legal features against reluctance and guilt: nearer within than across."""
     started = time.perf_counter()
-    found = conflict_sides(sae)
+    # Every concept has a best feature; where an SAE gave it none of its own, that is one of
+    # something else and lies somewhere else.
+    found = [(each, of) for each, of in conflict_sides(sae) if each.f1 >= GOOD_F1]
     chosen = [each for each, _ in found]
     side = np.array([of for _, of in found], dtype=bool)
     balance, unrest = int(side.sum()), int((~side).sum())
@@ -134,7 +136,8 @@ def measure_inner_conflict(sae: Sae, *, seed: int) -> ClaimResult:
     return ClaimResult(
         name="inner-conflict",
         study="inner conflict: trade-offs and legal conflict here, reluctance and guilt there",
-        measured="cosines of decoders within the two sides and across",
+        measured=f"cosines of decoders within the two sides and across, features of F1 at least "
+        f"{GOOD_F1}",
         edits="",
         outcomes=tuple(outcomes),
         seconds=time.perf_counter() - started,
