@@ -16,10 +16,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steering import reading
 from steering.atlas.cards import known_max
-from steering.atlas.geometry import Neighbour, nearest, unit_rows
+from steering.atlas.geometry import nearest, unit_rows
 from steering.atlas.known import describe
 from steering.atlas.labels import set_label, words_of
 from steering.atlas.places import atlas_path, find_atlas, own_atlas
+from steering.atlas.rings import Neighbour
 from steering.atlas.search import Found
 from steering.atlas.search import search as search_atlas
 from steering.atlas.store import Atlas

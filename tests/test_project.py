@@ -98,6 +98,10 @@ def test_help_is_printed_without_anything_heavy() -> None:
     assert loaded_by(help_only) == set()
 
 
+def test_the_page_answers_before_the_model_s_libraries_are_loaded() -> None:
+    assert loaded_by("import ui.server") == {"gradio"}
+
+
 def test_the_wheel_carries_every_data_file(wheel_names: set[str]) -> None:
     shipped = [
         path.relative_to(ROOT).as_posix()

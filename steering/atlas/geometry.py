@@ -1,41 +1,19 @@
-"""Where features lie to each other: the nearest decoder directions, exactly, and rings of them.
+"""Where features lie to each other: the nearest decoder directions, exactly.
 
 No approximate index: a matrix product in blocks, whose cost is that of reading the matrix once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.errors import AtlasError
+from steering.atlas.rings import Neighbour
 from steering.sae import Sae
 
 BLOCK = 16_384
 """Rows of one product."""
-
-RADII = (0.2, 0.4, 0.6, 0.8)
-"""Where rings end, as cosine distances."""
-
-
-class Neighbour(NamedTuple):
-    """A feature, and the cosine of the angle between the two directions."""
-
-    feature: int
-    cosine: float
-
-
-@dataclass(frozen=True)
-class Ring:
-    """The neighbours between two cosine distances (1 - cosine), the nearest first."""
-
-    inner: float
-    outer: float
-    neighbours: tuple[Neighbour, ...]
 
 
 def unit_rows(sae: Sae, features: Sequence[int] | None = None) -> Float[Tensor, "feature d_in"]:
@@ -77,24 +55,3 @@ def nearest_to(
 def _best(rows: Tensor, direction: Tensor, count: int) -> tuple[Tensor, Tensor]:
     cosines = torch.cat([rows[at : at + BLOCK] @ direction for at in range(0, len(rows), BLOCK)])
     return torch.topk(cosines, count)
-
-
-def rings(neighbours: Sequence[Neighbour], radii: Sequence[float] = RADII) -> list[Ring]:
-    """Sort neighbours into rings by cosine distance; those beyond the last radius are left out.
-
-    Raises:
-        AtlasError: The radii do not grow from above 0 to at most 2.
-    """
-    bounds = [0.0, *radii]
-    if not radii or any(a >= b for a, b in pairwise(bounds)) or radii[-1] > 2:
-        raise AtlasError(
-            f"The radii {list(radii)} are no rings. Give growing cosine distances above 0, at "
-            "most 2."
-        )
-    found = []
-    for number, (inner, outer) in enumerate(pairwise(bounds)):
-        inside = [
-            n for n in neighbours if (1 - n.cosine > inner or number == 0) and 1 - n.cosine <= outer
-        ]
-        found.append(Ring(inner, outer, tuple(sorted(inside, key=lambda n: -n.cosine))))
-    return found

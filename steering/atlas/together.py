@@ -8,12 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from steering.atlas.cards import partners
-from steering.atlas.geometry import RADII, unit_rows
+from steering.atlas.geometry import unit_rows
+from steering.atlas.rings import APART
 from steering.atlas.store import Atlas
 from steering.sae import Sae
-
-APART = 1 - RADII[-1]
-"""A cosine below it lies outside every ring of neighbours."""
 
 
 @dataclass(frozen=True)

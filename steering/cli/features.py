@@ -14,8 +14,8 @@ from steering.errors import AtlasError
 
 if TYPE_CHECKING:
     from steering.atlas.cards import Card, Example
-    from steering.atlas.geometry import Ring
     from steering.atlas.meaning import Encode
+    from steering.atlas.rings import Ring
     from steering.atlas.search import Found
     from steering.atlas.store import Atlas
     from steering.sae import Sae
@@ -154,13 +154,13 @@ def near(
     with reporting():
         own = load_sae(sae)
         own.require(feature)
-        from steering.atlas import geometry
+        from steering.atlas import geometry, rings
 
         found = geometry.nearest(geometry.unit_rows(own), feature, limit)
         # Without radii of their own the rings end behind the last neighbour.
-        radii = tuple(radius) if radius else (*geometry.RADII, 2.0)
+        radii = tuple(radius) if radius else (*rings.RADII, 2.0)
         names, closeness = names_of(own, atlas), _closeness(own, atlas, feature)
-        _say_rings(geometry.rings(found, radii), names, closeness, json=json)
+        _say_rings(rings.rings(found, radii), names, closeness, json=json)
 
 
 def _closeness(sae: "Sae", path: Path | None, feature: int) -> dict[int, float]:

@@ -47,7 +47,8 @@ def test_a_direction_of_length_zero_is_near_to_none():
 
 
 def test_rings_hold_every_neighbour_up_to_the_last_radius_once():
-    from steering.atlas.geometry import Neighbour, nearest, rings, unit_rows
+    from steering.atlas.geometry import nearest, unit_rows
+    from steering.atlas.rings import Neighbour, rings
 
     near = [*nearest(unit_rows(tiny.sae()), 3, 63), Neighbour(99, 1.0)]
     found = rings(near, (0.5, 0.9, 1.1))
@@ -61,7 +62,7 @@ def test_rings_hold_every_neighbour_up_to_the_last_radius_once():
 
 @pytest.mark.parametrize("radii", [(), (0.0, 0.5), (0.5, 0.5), (0.9, 0.5), (0.5, 2.5)])
 def test_radii_that_are_no_rings_are_refused(radii):
-    from steering.atlas.geometry import rings
+    from steering.atlas.rings import rings
     from steering.errors import AtlasError
 
     with pytest.raises(AtlasError, match="no rings"):
@@ -70,7 +71,8 @@ def test_radii_that_are_no_rings_are_refused(radii):
 
 def test_firing_together_stands_beside_pointing_the_same_way(tmp_path):
     from steering.atlas.cards import partners, show
-    from steering.atlas.together import APART, together
+    from steering.atlas.rings import APART
+    from steering.atlas.together import together
 
     sae = tiny.sae()
     atlas = made.build(tmp_path / "a.sqlite", made.text_file(tmp_path), sae)

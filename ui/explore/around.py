@@ -3,13 +3,13 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from steering.atlas.geometry import RADII, rings
 from steering.atlas.pairs import STRONGEST
+from steering.atlas.rings import APART, RADII, rings
 from steering.atlas.store import Atlas
-from steering.atlas.together import APART, Together, together
 from ui.feature_lines import feature_lines, percent
 
 if TYPE_CHECKING:
+    from steering.atlas.together import Together
     from steering.session import Session
 
 NEIGHBOURS = 200
@@ -26,6 +26,8 @@ def around(
     session: "Session", alias: str, feature: int, atlas: Atlas | None
 ) -> dict[str, dict[str, Any]]:
     """The neighbours of a feature by ring, and the features that fire together with it."""
+    from steering.atlas.together import together  # Imports torch: seconds, when a page starts.
+
     partners = () if atlas is None else together(atlas, session.saes[alias], feature)
     return {
         "near": _near(session, alias, feature, {each.feature: each for each in partners}),
@@ -34,7 +36,7 @@ def around(
 
 
 def _near(
-    session: "Session", alias: str, feature: int, partners: dict[int, Together]
+    session: "Session", alias: str, feature: int, partners: "dict[int, Together]"
 ) -> dict[str, Any]:
     """The neighbours by ring, each with how much it fires together with the feature.
 
@@ -71,7 +73,7 @@ def _near(
     }
 
 
-def _together(session: "Session", alias: str, partners: tuple[Together, ...]) -> dict[str, Any]:
+def _together(session: "Session", alias: str, partners: "tuple[Together, ...]") -> dict[str, Any]:
     """The features that fire together with one, and how many of them point elsewhere."""
     named = _named(session, alias, [each.feature for each in partners])
     apart = sum(each.apart for each in partners)
@@ -99,5 +101,5 @@ def _named(session: "Session", alias: str, features: list[int]) -> dict[int, dic
     }
 
 
-def _two(partner: Together | None) -> str | None:
+def _two(partner: "Together | None") -> str | None:
     return None if partner is None else f"{partner.closeness:.2f}"

@@ -5,14 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from steering.atlas.build import build
 from steering.atlas.evidence import evidence_labels
 from steering.atlas.labels import add_labels, truth_labels
 from steering.atlas.places import path_to_write
 from steering.atlas.progress import Report
 from steering.atlas.store import Atlas
-from steering.atlas.texts import text_source
-from steering.calibration import PACKAGED
 from steering.errors import AtlasError, SteeringError
 from ui.exports import place_flags
 from ui.host import Host
@@ -110,6 +107,11 @@ def _running(host: Host, alias: str) -> Job | None:
 
 
 def _build(host: Host, alias: str, report: Report) -> None:
+    # They import torch: seconds, when a page starts.
+    from steering.atlas.build import build
+    from steering.atlas.texts import text_source
+    from steering.calibration import PACKAGED
+
     session = host.session
     sae = session.saes[alias]
     path = path_to_write(sae)

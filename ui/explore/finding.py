@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from steering.atlas import meaning
-from steering.atlas.firing import Difference, active, contrast
 from steering.atlas.search import search, search_promoted
 from steering.atlas.store import Atlas
 from steering.atlas.suggest import suggest
@@ -16,6 +15,7 @@ from ui.explore.table import Group, Table, amount_of, group, rows_from, rows_of
 from ui.host import Host
 
 if TYPE_CHECKING:
+    from steering.atlas.firing import Difference
     from steering.models import EncodedPrompt
 
 WAYS = {
@@ -153,6 +153,8 @@ def _by_token(host: Host, alias: str, asked: Asked) -> list[Group]:
 
 
 def _by_text(host: Host, alias: str, asked: Asked) -> list[Group]:
+    from steering.atlas.firing import active  # Imports torch: seconds, when a page starts.
+
     session = host.session
     text = _encoded(host, asked.words)
     seen = active(session.model, session.saes[alias], text, limit=MOST_OF_A_RANK)
@@ -171,6 +173,8 @@ def _by_text(host: Host, alias: str, asked: Asked) -> list[Group]:
 
 
 def _by_contrast(host: Host, alias: str, asked: Asked) -> list[Group]:
+    from steering.atlas.firing import contrast
+
     session = host.session
     one, other = _encoded(host, asked.words), _encoded(host, asked.other)
     found = contrast(session.model, session.saes[alias], one, other, limit=MOST_OF_A_RANK)
@@ -181,7 +185,7 @@ def _by_contrast(host: Host, alias: str, asked: Asked) -> list[Group]:
     ]
 
 
-def _gap(each: Difference) -> str:
+def _gap(each: "Difference") -> str:
     return f"on average {each.first:.3g} in the first text, {each.second:.3g} in the second"
 
 
