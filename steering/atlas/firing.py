@@ -20,6 +20,8 @@ from steering.hooks import read_streams
 from steering.models import EncodedPrompt, LanguageModel
 from steering.sae import Sae
 
+_ROUNDING = 1e-5  # of float32, relative: what another order of adding up makes
+
 
 @dataclass(frozen=True)
 class Active:
@@ -154,6 +156,8 @@ def contrast(
         for seen, counted in zip(streams, (one, other), strict=True)
     ]
     gap = means[0] - means[1]
+    # Rows of one batch may add up in different orders: a text differs a little from itself.
+    gap = gap.masked_fill(gap.abs() <= _ROUNDING * (means[0] + means[1]), 0.0)
 
     def most(scores: Float[Tensor, " d_sae"]) -> tuple[Difference, ...]:
         values, found = torch.topk(scores, min(limit, len(scores)))
