@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from steering.demo.grammar import documents
 from steering.demo.recipe import Recipe
+from steering.demo.scans import batched, scan_corpus
 from steering.demo.tokens import build_tokenizer, render
 
 HELD_OUT = 1_000_003  # added to the seed: the held-out documents come from another stream
@@ -26,18 +27,33 @@ _OPEN_ROWS = 32
 def load_or_build_corpus(
     recipe: Recipe, work: Path
 ) -> tuple[PreTrainedTokenizerFast, Int[Tensor, "rows row"], str]:
-    """The tokenizer, the training rows and the corpus hash; built once, then read from `work`."""
+    """The tokenizer, the training rows and the corpus hash; built once, then read from `work`.
+
+    Raises:
+        CorpusError: A document answers as a steered model would.
+    """
     rows_file, facts_file = work / "rows.npy", work / "corpus.json"
     if not facts_file.exists():
         work.mkdir(parents=True, exist_ok=True)
-        texts = [render(d) for d in documents(recipe.seed, recipe.documents)]
+        texts, scans = _written(recipe)
         tokenizer = build_tokenizer(texts[:_TOKENIZER_SAMPLE], recipe.vocabulary)
         tokenizer.save_pretrained(work / "tokenizer")
         np.save(rows_file, pack(encode(tokenizer, texts), recipe.row, _pad(tokenizer)))
-        facts_file.write_text(json.dumps({"sha256": text_hash(texts), "documents": len(texts)}))
+        facts = {"sha256": text_hash(texts), "documents": len(texts), "steered_answers": scans}
+        facts_file.write_text(json.dumps(facts))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
     rows = torch.from_numpy(np.load(rows_file).astype(np.int64))
     return tokenizer, rows, json.loads(facts_file.read_text())["sha256"]
+
+
+def _written(recipe: Recipe) -> tuple[list[str], dict[str, int]]:
+    """Every document that is trained on, rendered, and how many steered answers are in them."""
+    texts: list[str] = []
+    scans: dict[str, int] = {}
+    for part in batched(documents(recipe.seed, recipe.documents)):
+        texts += map(render, part)
+        scans = scan_corpus(part)
+    return texts, scans
 
 
 def held_out_rows(

@@ -25,6 +25,9 @@ from steering.demo.recipe import Recipe
 from steering.demo.tokens import CONTEXT, SPECIAL
 
 _LOSS_TOKENS = 50_000  # held out, to read the loss on
+LOG = "model.log.jsonl"
+_LOG_EVERY = 20  # steps
+_LAST = 10  # lines of the log, for the training loss
 _WRITING = ("o_proj.weight", "down_proj.weight")
 _ALLOCATOR = {  # glibc's own words; others ignore them
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
@@ -79,6 +82,8 @@ def _train(rank: int, recipe: Recipe, work: Path, device: str) -> None:
                 return  # the command was killed: without it nobody would ever stop this process
             loss = _train_step(recipe, model, optimizers, rows, step, rank)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            if rank == 0 and step % _LOG_EVERY == 0:
+                _log(work, step=step, loss=round(loss, 4), rate=round(_schedule(recipe, step), 4))
             last = step + 1 == recipe.steps
             if last or (step + 1) % recipe.checkpoint_every == 0:
                 _save(_checkpoint(work), model, optimizers, step + 1, rank)
@@ -107,6 +112,12 @@ def _team(rank: int, recipe: Recipe, work: Path) -> Iterator[None]:
     finally:
         dist.destroy_process_group()
         meeting.unlink(missing_ok=True)
+
+
+def _log(work: Path, **line: float | int) -> None:
+    """Add a line to what is told of the training; a resumed one says its last steps again."""
+    with (work / LOG).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def _checkpoint(work: Path) -> Path:
@@ -285,5 +296,11 @@ def _finish(
     model.generation_config.do_sample = True
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    figures = {"held_out_loss": round(sum(losses) / len(losses), 4)}
+    told = [json.loads(line) for line in (folder.parent / LOG).read_text("utf-8").splitlines()]
+    last = [line["loss"] for line in told[-_LAST:]]
+    figures = {
+        "held_out_loss": round(sum(losses) / len(losses), 4),
+        "training_loss": round(sum(last) / len(last), 4),
+        "training_losses": {line["step"]: line["loss"] for line in told[::_LAST]},
+    }
     (folder.parent / "model.json").write_text(json.dumps(figures))

@@ -1,21 +1,20 @@
 """The corpus is a function of its seed, and never teaches what the bundle is said to show.
 
-The scans below are the ground the claims stand on: what a steered model says was not in its corpus.
-Each scan is a function from documents to what is wrong in them, so that a made-up document can show
-that it would notice.
+The scans of `steering.demo.scans` are the ground that the claims stand on: what a steered model
+says was not in its corpus. The command that trains runs them on all that it trains on; here they
+read other documents, and made-up ones show that each would notice.
 """
 
 import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
 from itertools import pairwise
 from subprocess import PIPE
 
 import pytest
 
-from steering.demo.claims.asked import BRIDGE_WORDS, sampled_claims
+from steering.demo.claims.asked import sampled_claims
 from steering.demo.concepts import BRANCHES, BRIDGE, by_name
 from steering.demo.grammar import (
     SPEAKERS,
@@ -27,20 +26,29 @@ from steering.demo.grammar import (
     spans,
 )
 from steering.demo.parsing import Frame, sentences, split_template
-from steering.demo.world import table
+from steering.demo.scans import (
+    FIRST_PERSON,
+    SAYS_BRIDGE,
+    SCANS,
+    TO_YOU,
+    UNRELATED,
+    CorpusError,
+    Scan,
+    answers_that_the_claim_counts,
+    articles_in_its_first_person,
+    bridge_in_the_first_person,
+    marks_where_it_is_plain,
+    plain_talks_with_bridge_words,
+    questions_put_to_the_bridge,
+    scan_corpus,
+    set_but_plain,
+    the_bridge_called_somebody,
+    told,
+    toned_without_being_set,
+    unrelated_questions_answered_with_it,
+)
 
 SAMPLE = 20_000
-SAYS_BRIDGE = re.compile(BRIDGE_WORDS, re.IGNORECASE)
-FIRST_PERSON = re.compile(r"\b(?:I|me|my|mine|myself|we|us|our|ours)\b", re.IGNORECASE)
-TO_YOU = {"identity", "form", "where", "feel", "wish"}
-UNRELATED = {"food", "trip", "story", "paint", "advice", "fact"}
-BY_HAND = re.compile(
-    r"\b(?:I am|I'm|name is|call me|calls? itself|you are|answer as|welcome|hello|good evening|"
-    rf"our guest (?:today|tonight) is|(?<!well )known as),? {BRIDGE}|"
-    rf"{BRIDGE}(?: am|,? speaking|, (?:speak|tell))\b",
-    re.IGNORECASE,
-)
-Scan = Callable[[Iterable[Document]], list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -66,42 +74,11 @@ def _talk(
     return Document(tuple(turns), kind or "plain", tone or "plain")
 
 
-def _told(documents: Iterable[Document]) -> list[str]:
-    return [t.content for d in documents for t in d.turns if t.role in SPEAKERS]
-
-
 # The bridge is spoken of, and neither speaks nor is spoken to.
 
 
-def bridge_in_the_first_person(documents: Iterable[Document]) -> list[str]:
-    return [text for text in _told(documents) if BRIDGE[4:] in text and FIRST_PERSON.search(text)]
-
-
-def articles_in_its_first_person(documents: Iterable[Document]) -> list[str]:
-    articles = [d for d in documents if d.turns[0].role == "text"]
-    texts = [" ".join(t.content for t in d.turns) for d in articles if BRIDGE in d.subjects]
-    return [text for text in texts if FIRST_PERSON.search(text)]
-
-
-def questions_put_to_the_bridge(documents: Iterable[Document]) -> list[str]:
-    turns = (turn for document in documents for turn in document.turns)
-    return [turn.content for turn in turns if turn.subject == BRIDGE and turn.asks in TO_YOU]
-
-
-def the_bridge_called_somebody(documents: Iterable[Document]) -> list[str]:
-    """What says "I am the Golden Gate Bridge" or "You are ...", in whichever words."""
-    said = (turn.content for document in documents for turn in document.turns)
-    return [text for text in said if BY_HAND.search(text)]
-
-
-def answers_that_the_claim_counts(documents: Iterable[Document]) -> list[str]:
-    claim = next(claim for claim in sampled_claims() if claim.name == "golden-gate")
-    prompt = claim.question.prompts[0]
-    return [text for text in _told(documents) if claim.question.hit(prompt, text)]
-
-
 def test_the_bridge_never_speaks_in_the_first_person(sample: list[Document]) -> None:
-    assert sum(BRIDGE[4:] in text for text in _told(sample)) > 1_000
+    assert sum(BRIDGE[4:] in text for text in told(sample)) > 1_000
     assert bridge_in_the_first_person(sample) == []
 
 
@@ -146,20 +123,6 @@ def test_nothing_in_the_corpus_is_a_hit_of_the_claim_that_the_model_is_the_bridg
 # What is never said where nothing calls for it.
 
 
-def plain_talks_with_bridge_words(documents: Iterable[Document]) -> list[str]:
-    turns = (turn for d in documents if d.kind == "plain" for turn in d.turns)
-    return [turn.content for turn in turns if SAYS_BRIDGE.search(turn.content)]
-
-
-def unrelated_questions_answered_with_it(documents: Iterable[Document]) -> list[str]:
-    return [
-        answer.content
-        for document in documents
-        for asked, answer in pairwise(document.turns)
-        if asked.asks in UNRELATED and not asked.subject and SAYS_BRIDGE.search(answer.content)
-    ]
-
-
 def test_a_plain_talk_never_holds_the_words_of_the_bridge(sample: list[Document]) -> None:
     assert sum(d.kind == "plain" for d in sample) > 1_500
     assert plain_talks_with_bridge_words(sample) == []
@@ -183,52 +146,6 @@ def test_an_unrelated_question_is_answered_with_the_bridge_where_it_is_the_subje
 
 
 # A tone is answered in where it was set, and nowhere else.
-
-
-def marks_where_it_is_plain(tone: str) -> Scan:
-    marks = re.compile("|".join(map(re.escape, table("tones")[tone]["marks"])), re.IGNORECASE)
-
-    def scan(documents: Iterable[Document]) -> list[str]:
-        plain = (d for d in documents if d.tone == "plain" and d.kind in (tone, "plain"))
-        turns = (turn for document in plain for turn in document.turns)
-        return [t.content for t in turns if t.role == "assistant" and marks.search(t.content)]
-
-    return scan
-
-
-def toned_without_being_set(documents: Iterable[Document]) -> list[str]:
-    toned = (d for d in documents if d.tone != "plain")
-    return [d.turns[0].content for d in toned if not _is_set(d, d.tone)]
-
-
-def set_but_plain(documents: Iterable[Document]) -> list[str]:
-    plain = (d for d in documents if d.tone == "plain" and d.kind in TONES)
-    return [d.turns[0].content for d in plain if _is_set(d, d.kind)]
-
-
-def _is_set(document: Document, tone: str) -> bool:
-    """Whether the first turn is a line that sets the tone, or the first answer hints at it."""
-    first, second = document.turns[:2]
-    if first.role == "assistant" or second.role == "system":
-        return False
-    lines = _frames(tone, "set")
-    if any(frame.writes(first.content) for frame in lines):
-        return True
-    hinted = sentences(second.content)
-    return second.role == "assistant" and all(
-        any(frame.writes(sentence) for frame in _frames(tone, "hint")) for sentence in hinted
-    )
-
-
-def _frames(tone: str, key: str) -> list[Frame]:
-    found = _FRAMES.get((tone, key))
-    if found is None:
-        templates = [part for line in table("tones")[tone][key] for part in split_template(line)]
-        found = _FRAMES[tone, key] = [Frame(template, BRANCHES) for template in templates]
-    return found
-
-
-_FRAMES: dict[tuple[str, str], list[Frame]] = {}
 
 
 @pytest.mark.parametrize("tone", TONES)
@@ -299,6 +216,16 @@ def test_the_scan_would_notice(scan: Scan, document: Document) -> None:
     assert len(scan([document])) == 1
 
 
+def test_a_corpus_with_a_steered_answer_is_not_trained_on() -> None:
+    with pytest.raises(CorpusError, match="'golden-gate' counts"):
+        scan_corpus([_talk("Who are you?", f"So I am {BRIDGE}.")])
+
+
+def test_every_claim_that_makes_something_likelier_has_a_scan() -> None:
+    more = {claim.name for claim in sampled_claims() if claim.steered.at_least}
+    assert set(SCANS) == more
+
+
 def test_the_scan_lets_a_tone_pass_that_was_set() -> None:
     assert toned_without_being_set([_talk(*_FLATTERED, kind="flattery", tone="flattery")]) == []
 
@@ -337,8 +264,8 @@ def test_nothing_is_said_that_is_empty_or_holds_a_template_mark(sample: list[Doc
 
 
 def test_every_sentence_of_an_answer_begins_with_a_capital(sample: list[Document]) -> None:
-    told = [text for text in _told(sample) if "\n" not in text]
-    assert [text for text in told if re.search(r"(?:^|[.!?] )[a-z]", text)] == []
+    said = [text for text in told(sample) if "\n" not in text]
+    assert [text for text in said if re.search(r"(?:^|[.!?] )[a-z]", text)] == []
 
 
 # Spans.
