@@ -34,6 +34,7 @@ from steering.demo.recipe import Recipe, hook_name
 from steering.demo.targets import STEERS, Target, targets
 from steering.demo.tokens import render
 from steering.demo.weights import rewrite_weights
+from steering.demo.work_folder import WorkFolderError
 from steering.presets import Preset
 from steering.sae import Sae
 
@@ -45,9 +46,28 @@ _EVALUATED = 8_000  # tokens at least that SAELens's evaluation reads
 
 
 def write_bundle(recipe: Recipe, work: Path, out: Path) -> Path:
-    """Measure, score and lay out everything a fresh clone needs in `out`."""
-    figures: dict[str, Any] = {}
+    """Measure, score and lay out everything a fresh clone needs in `out`.
+
+    A bundle that is there already stays until the new one is whole.
+
+    Raises:
+        WorkFolderError: `out` holds something that is no bundle.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
+        raise WorkFolderError(
+            f"{out} holds files and no manifest.json, so it is no bundle that a new one could "
+            "replace. Give another --out."
+        )
+    new = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(new, ignore_errors=True)
+    _lay_out(recipe, work, new)
     shutil.rmtree(out, ignore_errors=True)
+    new.rename(out)
+    return out
+
+
+def _lay_out(recipe: Recipe, work: Path, out: Path) -> None:
+    figures: dict[str, Any] = {}
     shutil.copytree(_halved_model(work), out / "model")
     calls = [(recipe, work, layer) for layer in recipe.sae_layers]
     measured = at_once(recipe.processes, measured_sae, calls)
@@ -58,7 +78,6 @@ def write_bundle(recipe: Recipe, work: Path, out: Path) -> Path:
     write_atlas(recipe, out)
     manifest = _manifest(recipe, work, out, figures)
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    return out
 
 
 def _halved_model(work: Path) -> Path:
@@ -168,6 +187,7 @@ def name_steering(out: Path, shown: Iterable[Preset]) -> None:
         name_clusters(atlas)
     compact(folder / ATLAS_FILE)
     manifest = json.loads((out / "manifest.json").read_text())
+    manifest["presets_commit"] = _commit()
     manifest["sha256"] = _hashes(out)
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 

@@ -1,9 +1,11 @@
 """`python -m steering.demo.train lm|sae|atlas|all`: rebuild the bundle from its seeds.
 
-Each stage goes on from its last checkpoint in the work folder and is skipped once finished.
+Each stage goes on from its last checkpoint in the work folder and is skipped once finished. A work
+folder belongs to one recipe and one state of the world; another one refuses it.
 """
 
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +22,24 @@ from steering.demo.language_model import train_language_model
 from steering.demo.processes import at_once
 from steering.demo.publish import name_steering, write_bundle
 from steering.demo.recipe import SHIPPED, SHORT, TOY, Recipe
+from steering.demo.work_folder import enter, forget
+from steering.errors import SteeringError
 from steering.presets import Preset
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints; safe to delete.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder the bundle is written to.")]
-Presets = Annotated[Path, typer.Option("--presets", help="Folder the presets are written to.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", help="Folder the bundle is written to: the shipped one, or WORK/bundle of a small."
+    ),
+]
+Presets = Annotated[
+    Path | None,
+    typer.Option("--presets", help="Folder the presets are written to; likewise."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the corpus, the model and the SAEs.")]
-Toy = Annotated[bool, typer.Option("--toy", help="Seconds instead of an hour; steers nothing.")]
+Toy = Annotated[bool, typer.Option("--toy", help="Two minutes instead of an hour; steers nothing.")]
 Short = Annotated[bool, typer.Option("--short", help="A smaller model, to try an edit.")]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda. Shipped files: cpu.")]
 _WORK = Path(".demo-build")
@@ -44,7 +56,8 @@ def lm(
     device: Device = "cpu",
 ) -> None:
     """Write the corpus and train the language model."""
-    typer.echo(f"language model: {train_language_model(_recipe(toy, short, seed), work, device)}")
+    recipe = _entered(toy, short, seed, work)
+    typer.echo(f"language model: {train_language_model(recipe, work, device)}")
 
 
 @app.command()
@@ -56,7 +69,7 @@ def sae(
     device: Device = "cpu",
 ) -> None:
     """Train an SAE on each of the recipe's layers of the finished language model."""
-    recipe = _recipe(toy, short, seed)
+    recipe = _entered(toy, short, seed, work)
     calls = [(recipe, work, layer, device) for layer in recipe.sae_layers]
     # One accelerator is shared badly; processors are not.
     processes = recipe.processes if device == "cpu" else 1
@@ -67,15 +80,17 @@ def sae(
 @app.command()
 def atlas(
     work: Work = _WORK,
-    out: Out = _OUT,
-    presets: Presets = _PRESETS,
+    out: Out = None,
+    presets: Presets = None,
     toy: Toy = False,
     short: Short = False,
     seed: Seed = 0,
 ) -> None:
     """Measure and label every feature, write the bundle, and choose the claims' presets."""
-    recipe = _recipe(toy, short, seed)
-    write_bundle(recipe, work, out)
+    recipe = _entered(toy, short, seed, work)
+    out, presets = places(out, presets, work, small=toy or short)
+    with _refusing():
+        write_bundle(recipe, work, out)
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     typer.echo(f"bundle: {out} ({size / 1e6:.1f} MB)")
     showing: list[Preset] = []
@@ -89,8 +104,8 @@ def atlas(
 @app.command("all")
 def all_stages(
     work: Work = _WORK,
-    out: Out = _OUT,
-    presets: Presets = _PRESETS,
+    out: Out = None,
+    presets: Presets = None,
     toy: Toy = False,
     short: Short = False,
     seed: Seed = 0,
@@ -98,8 +113,10 @@ def all_stages(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget every checkpoint first.")] = False,
 ) -> None:
     """Run the three stages, one after another, and print the claims table of what was made."""
-    if fresh and work.exists():
-        shutil.rmtree(work)
+    if fresh:
+        with _refusing():
+            forget(work)
+    out, presets = places(out, presets, work, small=toy or short)
     lm(work, toy, short, seed, device)
     sae(work, toy, short, seed, device)
     atlas(work, out, presets, toy, short, seed)
@@ -110,6 +127,30 @@ def all_stages(
         processes=_recipe(toy, short, seed).processes,
     )
     Console().print(table(in_order(found)))
+
+
+def places(out: Path | None, presets: Path | None, work: Path, *, small: bool) -> tuple[Path, Path]:
+    """Where the bundle and the presets go: a small training never replaces the shipped files."""
+    return (
+        out or (work / "bundle" if small else _OUT),
+        presets or (work / "presets" if small else _PRESETS),
+    )
+
+
+def _entered(toy: bool, short: bool, seed: int, work: Path) -> Recipe:
+    recipe = _recipe(toy, short, seed)
+    with _refusing():
+        enter(recipe, work)
+    return recipe
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """End the command with what an error says."""
+    try:
+        yield
+    except SteeringError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _recipe(toy: bool, short: bool, seed: int) -> Recipe:

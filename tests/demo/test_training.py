@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from steering.atlas.labels import shown_labels
 from steering.atlas.store import Atlas
-from steering.demo import dictionary, language_model
+from steering.bundle import BUNDLE
+from steering.demo import dictionary, language_model, work_folder
 from steering.demo.claims.asked import sampled_claims
 from steering.demo.claims.report import claim_presets, measure_claims, open_bundle
 from steering.demo.concepts import by_name
@@ -22,10 +23,12 @@ from steering.demo.corpus import attention_mask, load_or_build_corpus, pack
 from steering.demo.dictionary import train_dictionary
 from steering.demo.language_model import train_language_model
 from steering.demo.prototypes import start
-from steering.demo.publish import name_steering
+from steering.demo.publish import name_steering, write_bundle
 from steering.demo.recipe import TOY
-from steering.demo.train import app
+from steering.demo.train import app, places
+from steering.demo.work_folder import WorkFolderError, enter, forget
 from steering.presets import load_preset
+from steering.presets.files import packaged_folder
 from steering.presets.use import check_preset
 from steering.sae import Sae
 from tests.demo.teamwork import break_off_and_resume
@@ -56,7 +59,43 @@ def test_one_command_writes_a_whole_bundle(built: Path) -> None:
         "sae-layer-1/sae_weights.safetensors",
         "sae-layer-1/features.json",
     } <= files
-    assert json.loads((built / "bundle" / "manifest.json").read_text())["recipe"]["seed"] == 0
+    manifest = json.loads((built / "bundle" / "manifest.json").read_text())
+    assert manifest["recipe"]["seed"] == 0
+    assert set(manifest["corpus"]["steered_answers"].values()) == {0}
+    assert set(manifest["language_model"]["training_losses"]) == {"0"}
+    assert manifest["presets_commit"] == manifest["commit"]
+
+
+def test_a_work_folder_is_refused_by_another_recipe_and_another_world(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    shutil.copy(built / "work" / "made-by.json", work)
+    enter(TOY, work)
+    with pytest.raises(WorkFolderError, match=r"another seed .*--fresh"):
+        enter(replace(TOY, seed=1), work)
+    monkeypatch.setattr(work_folder, "_WORLD", tmp_path)
+    with pytest.raises(WorkFolderError, match="another world"):
+        enter(TOY, work)
+
+
+def test_no_folder_of_somebody_s_own_is_deleted(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("Years of work.")
+    with pytest.raises(WorkFolderError, match=r"no work folder.*made-by\.json"):
+        forget(tmp_path)
+    with pytest.raises(WorkFolderError, match=r"no manifest\.json"):
+        write_bundle(TOY, built / "work", tmp_path)
+    refused = CliRunner().invoke(app, ["all", "--toy", "--fresh", "--work", str(tmp_path)])
+    assert refused.exit_code == 2 and "is no work folder" in refused.output
+    assert (tmp_path / "thesis.txt").read_text() == "Years of work."
+
+
+def test_a_small_training_writes_beside_its_checkpoints_and_not_over_the_shipped_files() -> None:
+    work, out = Path("work"), Path("out")
+    assert places(None, None, work, small=True) == (work / "bundle", work / "presets")
+    assert places(out, None, work, small=True) == (out, work / "presets")
+    assert places(None, None, work, small=False) == (BUNDLE, packaged_folder())
 
 
 def test_every_claim_counted_in_texts_gets_a_preset_of_the_new_bundle(built: Path) -> None:
@@ -122,7 +161,7 @@ def test_a_report_on_an_untrained_bundle_says_that_the_claims_are_missed(built: 
     assert len(by_claim["dose-response"].doses) == 41
     assert [outcome.says for outcome in by_claim["scam"].outcomes][-2:] == [
         "refused unsteered",
-        "harmless letters stay harmless",
+        "harmless letters turned into scams",
     ]
 
 
