@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from steering.demo.claims.asked import UNRELATED, Question, SampledClaim, at_least, at_most
 from steering.demo.claims.causal import best_by_concept
 from steering.demo.claims.geometry import conflict_sides, labelled, neighbours
-from steering.demo.concepts import BRIDGE, Concept, by_name
+from steering.demo.concepts import Concept, by_name
 from steering.demo.tuning import tune
 from steering.interventions import Intervention
 from steering.presets.use import About
@@ -47,9 +47,7 @@ def companions(
     """
     yield _too_much(bridge)
     (sae,) = session.saes.values()
-    assert bridge[0].feature is not None, "the preset steers a feature"
-    near = neighbours(sae, bridge[0].feature)
-    other = [each for each in near if each.label != BRIDGE and each.place != "elsewhere"]
+    other = [each for each in neighbours(sae) if each.place != "elsewhere"]
     if other:
         concept = by_name()[other[0].label]
         yield _shown(
@@ -58,8 +56,8 @@ def companions(
             concept,
             "neighbourhood",
             f"Next door: {concept.name}",
-            f"A feature near the bridge's own, which reads {concept.title}: what of the city comes "
-            "with it, and what of the bridge?",
+            f"It reads {concept.title} and lies near the feature that reads the bridge: what of "
+            "the city comes with it, and what of the bridge?",
             UNRELATED[:5],
             quick,
         )

@@ -176,7 +176,7 @@ def sampled_claims() -> tuple[SampledClaim, ...]:
                     at_least(100),
                 ),
                 Check(
-                    "harmless letters stay harmless",
+                    "harmless letters turned into scams",
                     Question(_others("fraud"), (_marks("fraud"),)),
                     "steered",
                     at_most(5),

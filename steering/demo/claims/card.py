@@ -245,7 +245,7 @@ def _neighbourhood(result: ClaimResult) -> str:
         figure = map_figure(result.points, near)
         plot = _plot(figure, f"map-{result.name}", "Map of features, by branch") + (
             '<p class="note">Each mark is a feature, in the colour and shape of its branch of the '
-            "tree of concepts; the neighbours in the table are the larger ones.</p>"
+            f"tree of concepts{'; the larger ones are in the table' if near else ''}.</p>"
         )
     return f"""<section>
 <h2>Neighbourhood: {escape(result.study)}</h2>
@@ -272,7 +272,7 @@ def _texts(results: Iterable[ClaimResult]) -> str:
         return ""
     return f"""<section>
 <h2>Texts</h2>
-<p class="note">The first text of each prompt, up to {SAMPLES_SHOWN} prompts for each claim; none is
+<p class="note">Drawn by the claim's seed, up to {SAMPLES_SHOWN} prompts for each claim; none is
 picked for how it reads. Both sides share the seed.</p>
 {groups}
 </section>"""

@@ -60,11 +60,12 @@ def measure_causal(
     told[[text.concept for text in texts]] = True
     if told.sum() < 2:
         return _unlabelled(int(told.sum()), features, time.perf_counter() - started)
-    change = _changes(session, [found.feature for found in chosen], texts)
+    change, along = _changes(session, [found.feature for found in chosen], texts, seed)
     own = change.diagonal()
     others = (change.sum(1) - own) / (told.sum() - told.int()).clamp(min=1)
     below = int((told & (own < others)).sum())  # of whom no text tells, nothing is shown
     least = round(0.9 * features)
+    random, another = (float(value[told].mean()) for value in along)
     return ClaimResult(
         name="causal",
         study=_STUDY,
@@ -84,8 +85,17 @@ def measure_causal(
                 "own lower",
                 bool(own[told].mean() < others[told].mean()),
             ),
+            Outcome(
+                "own words where as much is taken away along a random direction, and along another "
+                "of the features",
+                f"{random:.3f} and {another:.3f}",
+                "own lower than both",
+                bool(own[told].mean() < min(random, another)),
+            ),
         ),
         seconds=time.perf_counter() - started,
+        seed=seed,
+        controls=f"random directions, seed {seed}; the next of the features",
     )
 
 
@@ -132,12 +142,20 @@ def _text(session: Session, text: str, concept: str, at: int) -> _Text | None:
 
 @torch.inference_mode()
 def _changes(
-    session: Session, features: Sequence[int], texts: Sequence[_Text]
-) -> Float[Tensor, "feature concept"]:
-    """Mean change in log-probability of each concept's names where each feature is ablated."""
+    session: Session, features: Sequence[int], texts: Sequence[_Text], seed: int
+) -> tuple[Float[Tensor, "feature concept"], Float[Tensor, "control feature"]]:
+    """Mean change in log-probability of each concept's names where each feature is ablated.
+
+    And of its own concept's names where the controls are: the same coefficients along a random
+    direction, and along the next feature's.
+    """
     (sae,) = session.saes.values()
     layer = int(sae.hook_name.split(".")[1])
     reader, directions = sae.reader(list(features)), sae.directions(features)
+    draw = torch.Generator().manual_seed(seed)
+    random = torch.nn.functional.normalize(torch.randn(directions.shape, generator=draw), dim=-1)
+    controls = (random, directions.roll(1, 0))
+    along = torch.zeros(len(controls), len(features))
     rest = _behind(session, layer)
     count = torch.zeros(len(features))
     total = torch.zeros(len(features), len(features))
@@ -163,7 +181,13 @@ def _changes(
             hidden = rest(inputs_embeds=ablated, use_cache=False).last_hidden_state
             change = _name_log_probs(session, hidden, ids[row], names[row]) - bare[row]
             total.index_put_((feature, concept[row]), change, accumulate=True)
-    return total / count.clamp(min=1)
+            row, feature = (each[concept[row] == feature] for each in (row, feature))
+            for control, other in zip(along, controls, strict=True) if len(row) else ():
+                taken = stream[row] - acts[row, :, feature, None] * other[feature, None]
+                hidden = rest(inputs_embeds=taken, use_cache=False).last_hidden_state
+                change = _name_log_probs(session, hidden, ids[row], names[row]) - bare[row]
+                control.index_add_(0, feature, change)
+    return total / count.clamp(min=1), along / count.clamp(min=1)
 
 
 def _behind(session: Session, layer: int) -> Any:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from steering.demo.claims.asked import BRIDGE_WORDS, Question, SampledClaim
 from steering.demo.claims.results import ClaimResult, Dose, Outcome
-from steering.demo.claims.sampled import ask, count, written
+from steering.demo.claims.sampled import ask, controls, count, figures, in_words, written
 from steering.demo.claims.window import OF_THE_PEAK, TIMES_THE_SURPRISE, window
 from steering.demo.concepts import BRIDGE, by_name
 from steering.demo.grammar import documents, spans
@@ -76,14 +76,27 @@ def measure_dose(
         )
         for s, effect in zip(STRENGTHS, effects, strict=True)
     ]
+    # The controls write as much of their directions as the feature does where it tells most.
+    best = max(doses, key=lambda dose: (dose.rate.share, -abs(dose.strength))).strength
+    against = controls(session, at_multiple(edits, best), seed)
+    rows |= written(session, question.prompts, against, sampling, repeats, asking=str)
+    shown = {"unsteered": "0", "steered": f"{best:g}", **{name: name for name in against}}
     return ClaimResult(
         name="dose-response",
         study="dose and response: more of the feature, more of the bridge, until the text breaks",
         measured="41 strengths from -10 to 10 × max_act, on the preset's schedule; texts that go "
         "on from the openings of documents name the bridge or what is its own",
         edits=preset.summary,
-        outcomes=_outcomes(doses),
+        outcomes=(
+            *_outcomes(doses),
+            Outcome("columns: steered and controls at", f"{best:g} × max_act", "no bar", True),
+        ),
         seconds=time.perf_counter() - started,
+        seed=seed,
+        preset=preset.name,
+        prompts=question.prompts,
+        controls=in_words(against),
+        cells={cell: figures(session, question, rows[name]) for cell, name in shown.items()},
         doses=tuple(doses),
     )
 

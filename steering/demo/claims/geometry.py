@@ -6,6 +6,7 @@ Decoder directions of the live features, each with the concept that it reads bes
 import math
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,32 +48,48 @@ def labelled(sae: Sae) -> list[Labelled]:
     ]
 
 
-def measure_neighbourhood(sae: Sae, feature: int, *, seed: int) -> ClaimResult:
-    """The features nearest to the bridge's, and whether nearness follows the tree."""
+def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
+    """What lies near the feature that reads the bridge, and whether nearness follows the tree.
+
+    Only features that tell their concept, and the bridge's own others left out: every feature has a
+    concept that it tells best, and most of those near one that writes tell it by chance.
+
+    Args:
+        sae: Whose decoders.
+        steered: The feature that the bridge's preset steers, told beside it: features that read are
+            not those that write (Arad et al. 2025).
+        seed: Of the shuffles.
+    """
     started = time.perf_counter()
     bridge = by_name()[BRIDGE]
-    ranked = _ranked(sae, feature)
-    nearest = [_neighbour(each, cosine) for each, cosine in ranked[:NEAREST]]
-    region = [each for each in nearest if each.place != "elsewhere"]
-    good = [(each, cosine) for each, cosine in ranked if each.f1 >= GOOD_F1]
-    nearness = [-float(tree_distance(bridge, each.concept)) for each, _ in good]
-    real, chance = _correlations([cosine for _, cosine in good], nearness, seed)
-    counts = Counter(each.place for each in nearest)
+    reads = reader_of_the_bridge(sae)
+    ranked = [] if reads is None else _ranked(sae, reads.feature)
+    nearest, around_steered = ranked[:NEAREST], _ranked(sae, steered)[:NEAREST]
+    nearness = [-float(tree_distance(bridge, each.concept)) for each, _ in ranked]
+    real, chance = _correlations([cosine for _, cosine in ranked], nearness, seed)
     return ClaimResult(
         name="neighbourhood",
+        seed=seed,
         study="near the bridge lie its city, its state, and sights elsewhere",
-        measured="the 10 nearest decoders by what they read; cosine against the steps up the "
-        "tree to the node that holds both",
+        measured=f"the {NEAREST} decoders nearest to the one that reads the bridge best, of "
+        f"features of F1 at least {GOOD_F1}; cosine against the steps up the tree to the node that "
+        "holds both",
         edits="",
         outcomes=(
             Outcome(
-                "of the 10 nearest, in the region",
-                f"{len(region)} (" + ", ".join(f"{n} {place}" for place, n in counts.items()) + ")",
-                "≥ 6",
-                len(region) >= 6,
+                "the feature that reads it",
+                "none" if reads is None else f"{reads.feature}, F1 {reads.f1:.2f}",
+                f"F1 ≥ {GOOD_F1}",
+                reads is not None,
             ),
             Outcome(
-                f"rank correlation of cosine and nearness in the tree, {len(good)} features",
+                f"of the {NEAREST} nearest, in the region",
+                _told(nearest),
+                "≥ 6",
+                _in_region(nearest) >= 6,
+            ),
+            Outcome(
+                f"rank correlation of cosine and nearness in the tree, {len(ranked)} features",
                 f"{real:.2f}",
                 "≥ 0.5",
                 real >= 0.5,
@@ -83,23 +100,47 @@ def measure_neighbourhood(sae: Sae, feature: int, *, seed: int) -> ClaimResult:
                 "above",
                 real > chance,
             ),
+            Outcome(
+                f"around the feature that its preset steers ({steered})",
+                _told(around_steered),
+                "no bar",
+                True,
+            ),
         ),
         seconds=time.perf_counter() - started,
-        neighbours=tuple(nearest),
-        points=_map(sae, [each for each, _ in good]),
+        neighbours=tuple(_neighbour(each, cosine) for each, cosine in nearest),
+        points=_map(sae, [each for each, _ in ranked], lambda each: each.concept.path[0]),
     )
 
 
-def neighbours(sae: Sae, feature: int) -> list[Neighbour]:
-    """The labelled features nearest to the bridge's, the nearest first."""
-    return [_neighbour(each, cosine) for each, cosine in _ranked(sae, feature)[:NEAREST]]
+def reader_of_the_bridge(sae: Sae) -> Labelled | None:
+    """The feature whose firing tells the bridge best, if one does."""
+    own = [each for each in labelled(sae) if each.concept.name == BRIDGE and each.f1 >= GOOD_F1]
+    return max(own, key=lambda each: each.f1, default=None)
+
+
+def neighbours(sae: Sae) -> list[Neighbour]:
+    """The features nearest to the one that reads the bridge, the nearest first."""
+    reads = reader_of_the_bridge(sae)
+    ranked = [] if reads is None else _ranked(sae, reads.feature)[:NEAREST]
+    return [_neighbour(each, cosine) for each, cosine in ranked]
 
 
 def _ranked(sae: Sae, feature: int) -> list[tuple[Labelled, float]]:
-    """Every other labelled feature with its cosine, the nearest first."""
-    known = [each for each in labelled(sae) if each.feature != feature]
+    """Every feature that tells a concept other than the bridge, the nearest to a feature first."""
+    known = [e for e in labelled(sae) if e.f1 >= GOOD_F1 and e.concept.name != BRIDGE]
     cosines = _cosines(sae, feature, known)
     return sorted(zip(known, cosines, strict=True), key=lambda pair: -pair[1])
+
+
+def _in_region(nearest: list[tuple[Labelled, float]]) -> int:
+    return sum(_place(each.concept) != "elsewhere" for each, _ in nearest)
+
+
+def _told(nearest: list[tuple[Labelled, float]]) -> str:
+    counts = Counter(_place(each.concept) for each, _ in nearest)
+    places = ", ".join(f"{count} {place}" for place, count in counts.items())
+    return f"{_in_region(nearest)} ({places or 'none'})"
 
 
 def _correlations(cosines: list[float], nearness: list[float], seed: int) -> tuple[float, float]:
@@ -135,13 +176,14 @@ def measure_inner_conflict(sae: Sae, *, seed: int) -> ClaimResult:
         )
     return ClaimResult(
         name="inner-conflict",
+        seed=seed,
         study="inner conflict: trade-offs and legal conflict here, reluctance and guilt there",
         measured=f"cosines of decoders within the two sides and across, features of F1 at least "
         f"{GOOD_F1}",
         edits="",
         outcomes=tuple(outcomes),
         seconds=time.perf_counter() - started,
-        points=_map(sae, chosen),
+        points=_map(sae, chosen, lambda each: ": ".join(each.concept.path[1:3])),
     )
 
 
@@ -181,8 +223,10 @@ def _place(concept: Concept) -> str:
     return bridge.path[-2] if bridge.path[-2] in way else "elsewhere"
 
 
-def _map(sae: Sae, chosen: list[Labelled]) -> tuple[MapPoint, ...]:
-    """The chosen decoders on their first two principal components."""
+def _map(
+    sae: Sae, chosen: list[Labelled], branch: Callable[[Labelled], str]
+) -> tuple[MapPoint, ...]:
+    """The chosen decoders on their first two principal components, each of some branch."""
     if len(chosen) < 3:
         return ()
     rows = sae.directions([each.feature for each in chosen])
@@ -190,6 +234,6 @@ def _map(sae: Sae, chosen: list[Labelled]) -> tuple[MapPoint, ...]:
     _, _, axes = torch.linalg.svd(centred, full_matrices=False)
     places = centred @ axes[:2].T
     return tuple(
-        MapPoint(each.feature, x, y, each.concept.name, each.concept.path[0])
+        MapPoint(each.feature, x, y, each.concept.name, branch(each))
         for each, (x, y) in zip(chosen, places.tolist(), strict=True)
     )

@@ -6,10 +6,12 @@ pattern of the frames.
 """
 
 import csv
+import json
 import time
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
@@ -21,9 +23,11 @@ from steering.demo.corpus import held_out_rows
 from steering.demo.evaluation import evaluate_sae
 from steering.demo.parsing import is_grammatical, sentences
 from steering.demo.recipe import SHIPPED
+from steering.hook_points import HookPoint
 from steering.interventions import Sampling
 from steering.measure.rates import Rate
 from steering.requests import RowRequest
+from steering.sae import Sae
 from steering.session import Session
 
 ON_TOPIC, GRAMMATICAL = 0.9, 0.9
@@ -55,6 +59,8 @@ def measure_quality(session: Session, *, seed: int, samples: int = SAMPLES) -> C
     parsed = [is_grammatical(sentence) for text in texts for sentence in sentences(text)]
     return ClaimResult(
         name="model-quality",
+        seed=seed,
+        prompts=tuple(question for question, _ in asked),
         study="the model itself answers what a visitor types",
         measured=f"{len(asked)} typed questions of a kind that is not in the frames, unsteered",
         edits="",
@@ -65,35 +71,63 @@ def measure_quality(session: Session, *, seed: int, samples: int = SAMPLES) -> C
                 Rate(sum(parsed), max(1, len(parsed))),
                 GRAMMATICAL,
             ),
+            Outcome(
+                "held-out loss, nats a token",
+                f"{_manifest(session)['language_model']['held_out_loss']:.2f}",
+                "no bar",
+                True,
+            ),
         ),
         seconds=time.perf_counter() - started,
     )
 
 
 def measure_sae_quality(session: Session, *, seed: int) -> ClaimResult:
-    """The first SAE by SAELens's own evaluation, on documents that training never saw."""
+    """Each of the bundle's SAEs by SAELens's own evaluation, on documents that no training saw."""
     started = time.perf_counter()
-    (sae,) = session.saes.values()
-    assert sae.folder is not None, "a bundle's SAE lies in a folder"
-    model = sae.folder.parent / "model"
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
+    (first,) = session.saes.values()
+    assert first.folder is not None, "a bundle's SAE lies in a folder"
+    bundle = first.folder.parent
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(bundle / "model")
     rows = held_out_rows(replace(SHIPPED, seed=seed), tokenizer, _EVALUATED)
-    found = evaluate_sae(sae.folder, model, rows)
-    dead = 1 - len(sae.facts) / sae.d_sae
+    recipe = _manifest(session)["recipe"]
+    trained = dict(zip(recipe["sae_layers"], recipe["latents"], strict=True))
+    outcomes: list[Outcome] = []
+    for folder in sorted(bundle.glob("sae*")):
+        sae = Sae.load(folder)
+        found = evaluate_sae(folder, bundle / "model", rows)
+        layer = HookPoint.parse(sae.hook_name).layer
+        outcomes += [
+            _percentage(f"layer {layer}: variance unexplained", found.unexplained, at_most(5)),
+            _percentage("loss recovered", found.ce_loss_score, at_least(95)),
+            _percentage("dead latents", 1 - len(sae.facts) / sae.d_sae, at_most(5)),
+            Outcome(
+                "latents that fire on a token", f"{found.l0:.1f} of {sae.d_sae:,}", "no bar", True
+            ),
+            Outcome(
+                "latents that never fired in training, which are not in the files",
+                f"{trained[layer] - sae.d_sae:,}",
+                "no bar",
+                True,
+            ),
+        ]
     return ClaimResult(
         name="sae-quality",
-        study="the SAE explains the stream that it splits",
-        measured=f"SAELens's evaluation on {found.tokens:,} held-out tokens; dead: fired on none "
-        "of the million that the maxima were measured on",
+        seed=seed,
+        study="the SAEs explain the streams that they split",
+        measured=f"SAELens's evaluation on some {_EVALUATED:,} held-out tokens; dead: fired on "
+        "none of the million that the maxima were measured on",
         edits="",
-        outcomes=(
-            _percentage("variance unexplained", found.unexplained, at_most(5)),
-            _percentage("loss recovered", found.ce_loss_score, at_least(95)),
-            _percentage("dead latents", dead, at_most(5)),
-            Outcome("latents that fire on a token", f"{found.l0:.1f}", "no bar", True),
-        ),
+        outcomes=tuple(outcomes),
         seconds=time.perf_counter() - started,
     )
+
+
+def _manifest(session: Session) -> dict[str, Any]:
+    """What the bundle's training wrote of it."""
+    (sae,) = session.saes.values()
+    assert sae.folder is not None, "a bundle's SAE lies in a folder"
+    return json.loads((sae.folder.parent / "manifest.json").read_text(encoding="utf-8"))
 
 
 def _percentage(says: str, value: float, bar: Bar) -> Outcome:

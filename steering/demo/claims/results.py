@@ -86,6 +86,13 @@ class ClaimResult:
     """The preset's edits in words; empty where nothing is steered."""
     outcomes: tuple[Outcome, ...]
     seconds: float
+    seed: int | None = None
+    """Of the texts, the controls and the shuffles; each claim has its own."""
+    preset: str = ""
+    """The name of the preset whose edits were taken."""
+    prompts: tuple[str, ...] = ()
+    controls: str = ""
+    """Along what the controls steer, in words."""
     cells: Mapping[str, Cell] = field(default_factory=dict)
     """By name: unsteered, steered, random, feature."""
     samples: tuple[Sample, ...] = ()

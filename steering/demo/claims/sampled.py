@@ -50,10 +50,11 @@ def measure_sampled(
     """
     started = time.perf_counter()
     edits = pinned(preset, session)
-    variants = {STEERED: edits, **controls(session, edits, seed)}
+    against = controls(session, edits, seed)
+    variants = {STEERED: edits, **against}
     sampling = preset.sampling.model_copy(update={"seed": seed})
     rows = _write(session, claim.question, {BASELINE: (), **variants}, sampling, samples)
-    cells = {cell: _figures(session, claim.question, rows[name]) for cell, name in _NAMES.items()}
+    cells = {cell: figures(session, claim.question, rows[name]) for cell, name in _NAMES.items()}
     outcomes = [
         _outcome("unsteered", cells["unsteered"].rate, claim.unsteered),
         _outcome("steered", cells["steered"].rate, claim.steered),
@@ -71,6 +72,10 @@ def measure_sampled(
         edits=preset.summary,
         outcomes=tuple(outcomes),
         seconds=time.perf_counter() - started,
+        seed=seed,
+        preset=preset.name,
+        prompts=claim.question.prompts,
+        controls=in_words(against),
         cells=cells,
         samples=_pairs(rows, seed),
     )
@@ -97,6 +102,17 @@ def controls(session: Session, edits: Sequence[Intervention], seed: int) -> Vari
             for edit, other in zip(edits, others, strict=True)
         ],
     }
+
+
+def in_words(against: Variants) -> str:
+    """Such as "random direction, seed 1000; feature 17"."""
+    said: list[str] = []
+    for edit in (edit for edits in against.values() for edit in edits):
+        if isinstance(edit.control, RandomControl):
+            said.append(f"random direction, seed {edit.control.seed}")
+        elif isinstance(edit.control, FeatureControl):
+            said.append(f"feature {edit.control.feature}")
+    return "; ".join(said)
 
 
 def ask(prompt: str) -> tuple[Message, ...]:
@@ -150,7 +166,8 @@ def written(
     return rows
 
 
-def _figures(session: Session, question: Question, rows: Sequence[Row]) -> CellFigures:
+def figures(session: Session, question: Question, rows: Sequence[Row]) -> CellFigures:
+    """How often the rows hit, and how they read."""
     nats = [
         (value, len(row.token_ids))
         for value, row in zip(surprise(session, rows), rows, strict=True)
