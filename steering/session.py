@@ -19,6 +19,7 @@ from steering.atlas.cards import known_max
 from steering.atlas.geometry import nearest, unit_rows
 from steering.atlas.known import describe
 from steering.atlas.labels import set_label, words_of
+from steering.atlas.map import name_clusters
 from steering.atlas.places import atlas_path, find_atlas, own_atlas
 from steering.atlas.rings import Neighbour
 from steering.atlas.search import Found
@@ -327,6 +328,7 @@ class Session:
         self.saes[alias].require(feature)
         own = own_atlas(self.saes[alias])
         set_label(own, feature, text)
+        name_clusters(own)
         self._atlases[alias] = own
 
     def neighbours(

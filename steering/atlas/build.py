@@ -98,15 +98,28 @@ def build(
         for path in saes:
             held.enter_context(owning(path))
         targets: list[_Target] = []
+        new = [path for path in saes if not path.exists()]
         for path, sae in saes.items():
             targets.append(_begin(model, path, sae, text, options))
             held.callback(targets[-1].atlas.close)
-        _count(model, targets, text, options, report)
+        try:
+            _count(model, targets, text, options, report)
+        except AtlasError:
+            _forget_empty(targets, new)
+            raise
         for target in targets:
             tally = target.progress.tally
             publish(target.atlas, model, target.sae, tally, text.name, report)
         for target in targets:
             checkpoint_path(target.atlas.path).unlink(missing_ok=True)
+
+
+def _forget_empty(targets: Sequence[_Target], new: Sequence[Path]) -> None:
+    """Leave no atlas behind that this build made and in which nothing was counted."""
+    for target in targets:
+        if target.atlas.path in new and not target.progress.tally.tokens:
+            target.atlas.close()
+            target.atlas.path.unlink()
 
 
 def _require_same_beginning(saes: Sequence[Sae]) -> None:
@@ -125,7 +138,7 @@ def _begin(
     model: LanguageModel, path: Path, sae: Sae, text: TextSource, options: BuildOptions
 ) -> _Target:
     rows = min(ROW_TOKENS, model.n_ctx)
-    recipe = Recipe(sae.fingerprint, model.name, text.name, options.tokens, rows)
+    recipe = Recipe(sae.fingerprint, model.name, text.name, options.tokens, rows, str(model.dtype))
     atlas = Atlas.create(path, sae)
     if options.restart:
         checkpoint_path(path).unlink(missing_ok=True)

@@ -24,6 +24,7 @@ class Recipe:
     text: str
     tokens: int | None
     row_tokens: int
+    dtype: str
 
 
 @dataclass

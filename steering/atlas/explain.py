@@ -185,7 +185,14 @@ def balanced_accuracy(truth: Sequence[int], said: Sequence[int]) -> float:
     return sum(sum(each) / len(each) for each in right) / 2
 
 
-def waiting_features(atlas: Atlas, limit: int | None) -> list[int]:
-    """The live features, those that fire most first, as many as asked for."""
-    rows = atlas.rows("SELECT feature FROM stats WHERE fired > 0 ORDER BY fired DESC, feature")
+def waiting_features(atlas: Atlas, source: str, limit: int | None) -> list[int]:
+    """The live features that a source has not labelled, those that fire most first.
+
+    Behind them those that fire so often that detection cannot test them.
+    """
+    rows = atlas.rows(
+        "SELECT feature FROM stats WHERE fired > 0 AND feature NOT IN "
+        "(SELECT feature FROM labels WHERE source = ?) ORDER BY density > ?, fired DESC, feature",
+        (source, 1 - (1 - _SILENT) ** (1 / WIDTH)),
+    )
     return [feature for (feature,) in rows][:limit]

@@ -47,7 +47,7 @@ def read_labels(where: str, *, neuronpedia_id: str | None = None) -> Iterator[La
     for name, lines in _sources(where):
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield _label(line, f"{name}, line {number}", neuronpedia_id)
+                yield _label(line, f"{name}, line {number}", Path(where).name, neuronpedia_id)
 
 
 def _sources(where: str) -> Iterator[tuple[str, Iterable[str]]]:
@@ -147,7 +147,7 @@ def _require_bounded(line: str, seen: int, name: str) -> None:
         )
 
 
-def _label(line: str, where: str, neuronpedia_id: str | None) -> Label:
+def _label(line: str, where: str, file: str, neuronpedia_id: str | None) -> Label:
     try:
         data = json.loads(line)
         feature = int(next(data[key] for key in _FEATURE if key in data))
@@ -160,7 +160,7 @@ def _label(line: str, where: str, neuronpedia_id: str | None) -> Label:
             f"{' or '.join(_TEXT)}. Correct it."
         ) from error
     _require_same_sae(data, where, neuronpedia_id)
-    return Label(feature, text, _source(data, where), score)
+    return Label(feature, text, _source(data, where, file), score)
 
 
 def _require_same_sae(data: dict[str, Any], where: str, neuronpedia_id: str | None) -> None:
@@ -174,7 +174,7 @@ def _require_same_sae(data: dict[str, Any], where: str, neuronpedia_id: str | No
         )
 
 
-def _source(data: dict[str, Any], where: str) -> str:
+def _source(data: dict[str, Any], where: str, file: str) -> str:
     source = data.get("source")
     if source == TRUTH:
         raise AtlasError(
@@ -184,4 +184,4 @@ def _source(data: dict[str, Any], where: str) -> str:
     if source:
         return str(source)
     said = [str(data[key]) for key in ("explanationModelName", "typeName") if data.get(key)]
-    return f"neuronpedia: {', '.join(said)}" if said or "modelId" in data else "file"
+    return f"neuronpedia: {', '.join(said)}" if said or "modelId" in data else f"file {file}"

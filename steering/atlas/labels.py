@@ -5,6 +5,7 @@ truth of a bundled world, then the best-scored explanation, and last what its to
 but a person overwrites a person's label.
 """
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -126,6 +127,8 @@ class Imported:
     """Of features that the SAE does not have."""
     empty: int
     """Without a word."""
+    beaten: int = 0
+    """Of a feature and source that had another one with at least as good a score."""
 
     def __str__(self) -> str:
         left = [
@@ -133,6 +136,7 @@ class Imported:
             for count, why in (
                 (self.unknown, "of features that the SAE does not have"),
                 (self.empty, "without a word"),
+                (self.beaten, "beside a better one of the same feature and source"),
             )
             if count
         ]
@@ -141,12 +145,15 @@ class Imported:
 
 
 def add_labels(atlas: Atlas, labels: Iterable[Label]) -> Imported:
-    """Take in labels; one of the same feature and source is replaced.
+    """Take in labels; one that the atlas has of the same feature and source is replaced.
+
+    Of several given of one feature and source, the one with the best score is kept.
 
     Raises:
         AtlasError: One claims to be a person's, or the atlas cannot be written.
     """
-    kept = unknown = empty = 0
+    unknown = empty = beaten = 0
+    best: dict[tuple[int, str], float] = {}
     with atlas.writing() as db:
         words: set[str] = set()
         for label in labels:
@@ -161,11 +168,15 @@ def add_labels(atlas: Atlas, labels: Iterable[Label]) -> Imported:
             elif not text:
                 empty += 1
             else:
-                _put(db, label.feature, text, label.source, label.score)
-                words |= words_of(text)
-                kept += 1
+                whose = label.feature, label.source
+                score = -math.inf if label.score is None else label.score
+                beaten += whose in best
+                if score > best.get(whose, -math.inf) or whose not in best:
+                    best[whose] = score
+                    _put(db, label.feature, text, label.source, label.score)
+                    words |= words_of(text)
         _learn(db, words)
-    return Imported(kept, unknown, empty)
+    return Imported(len(best), unknown, empty, beaten)
 
 
 def set_label(atlas: Atlas, feature: int, text: str) -> None:
@@ -201,8 +212,8 @@ def _learn(db: Writer, words: set[str]) -> None:
 
 
 def words_of(text: str) -> set[str]:
-    """The words of a text, without case."""
-    return set(re.findall(r"\w+", text.casefold()))
+    """The words of a text, without case, as the index of words has them (of "ß" no "ss")."""
+    return set(re.findall(r"\w+", text.lower()))
 
 
 def labels(atlas: Atlas, feature: int) -> list[Label]:

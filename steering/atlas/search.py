@@ -16,6 +16,8 @@ from steering.errors import AtlasError
 _CANDIDATES = 60
 _SHORT = 5
 """Up to so many letters, one wrong one is forgiven; in a longer word two."""
+_SHORTEST = 4
+"""Letters of a word that is mended at all: of three, any one replaced is another word."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ class Found:
         return asdict(self)
 
 
-def search(atlas: Atlas, words: str, limit: int = 20) -> list[Found]:
+def search(atlas: Atlas, words: str, limit: int = 20, *, mend: bool = True) -> list[Found]:
     """Features with a label that has every word, the best first.
+
+    Where none has, and spellings are mended, those of the nearest known words, which `why` names.
 
     Raises:
         AtlasError: There is no word in the request.
@@ -52,10 +56,13 @@ def search(atlas: Atlas, words: str, limit: int = 20) -> list[Found]:
     if not asked:
         raise AtlasError("There is no word to search for. Write at least one.")
     found = _by_stem_then_beginning(atlas, asked, limit)
-    if not found:
+    if not found and mend:
         mended = [_mended(atlas, word) for word in asked]
         if mended != asked:
-            found = _by_stem_then_beginning(atlas, mended, limit)
+            changed = [pair for pair in zip(mended, asked, strict=True) if pair[0] != pair[1]]
+            said = ", ".join(f"“{new}” for “{old}”" for new, old in changed)
+            near = _by_stem_then_beginning(atlas, mended, limit)
+            found = {feature: f"{said}: {text}" for feature, text in near.items()}
     return described(atlas, found)
 
 
@@ -78,6 +85,8 @@ def _by_stem_then_beginning(atlas: Atlas, words: Sequence[str], limit: int) -> d
 
 def _mended(atlas: Atlas, word: str) -> str:
     """The known word that is closest to this one in spelling, or the word itself."""
+    if len(word) < _SHORTEST:
+        return word
     bounded = f"^{word}$"
     parts = {bounded[i : i + 3] for i in range(len(bounded) - 2)}
     query = " OR ".join(f'"{part}"' for part in sorted(parts))

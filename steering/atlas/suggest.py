@@ -76,7 +76,8 @@ def _ranked(atlas: Atlas, phrase: str, encode: Encode | None) -> list[Found]:
     """Features by how high they stand in searches for all the words, for each, and by meaning."""
     words = sorted(words_of(phrase) - COMMON) or sorted(words_of(phrase))
     asked = [" ".join(words), *(words if len(words) > 1 else ())]
-    lists = [search(atlas, each, _DEPTH) for each in asked]
+    # A near spelling is another word: it may be looked at, and not steered towards.
+    lists = [search(atlas, each, _DEPTH, mend=False) for each in asked]
     lists += [search_promoted(atlas, each, _DEPTH) for each in words]
     if encode is not None:
         lists.append(search_meaning(atlas, phrase, encode, _DEPTH))

@@ -95,7 +95,7 @@ def _explain(
     from steering.atlas.labels import add_labels
 
     answerer, kept = Endpoint(address, explainer, key), 0
-    features = explaining.waiting_features(atlas, limit)
+    features = explaining.waiting_features(atlas, explaining.source_of(answerer), limit)
     with bars() as report:
         for told in explaining.explain(atlas, answerer, features):
             if told.label is not None:

@@ -216,6 +216,7 @@ def suggest(
     """Suggest features for a phrase, with a strength to begin with."""
     with reporting():
         with open_atlas(atlas, sae) as opened:
+            from steering.atlas.suggest import SHARE
             from steering.atlas.suggest import suggest as find
 
             found = find(opened, phrase, limit=limit, encode=_encoder(opened))
@@ -223,12 +224,17 @@ def suggest(
             typer.echo(dump_json([each.to_dict() for each in found]))
             return
         for each in found:
-            edit = each.intervention
-            say(f"-f {edit.feature}={edit.strength:g}\t{each.found.label or each.found.why}")
+            # In norms: a multiple of the atlas's maximum would be one of another maximum to a
+            # session that has a features file.
+            say(f"-f {each.intervention.feature}={SHARE:g}norm\t{_named(each.found)}")
         if not found:
             raise AtlasError(
                 f"No feature is found for {phrase!r}. Label features first: steer atlas label."
             )
+
+
+def _named(found: "Found") -> str:
+    return found.label or found.why
 
 
 def _encoder(atlas: "Atlas") -> "Encode | None":

@@ -300,12 +300,12 @@ def test_texts_are_read_against_each_other_and_for_what_they_do(built, folders, 
 
 
 def test_suggestions_can_be_pasted_behind_compare(built, steer):
+    from steering.atlas.suggest import SHARE
     from steering.cli.parse import parse_feature
 
     done = steer("features", "suggest", "bridge", "--atlas", built)
-    for line in done.stdout.splitlines():
-        flag = line.split("\t")[0].removeprefix("-f ")
-        assert (parse_feature(flag).strength or 0) > 0
+    flags = [line.split("\t")[0].removeprefix("-f ") for line in done.stdout.splitlines()]
+    assert flags and {(f.strength, f.unit) for f in map(parse_feature, flags)} == {(SHARE, "norm")}
     edits = json.loads(steer("features", "suggest", "bridge", "--atlas", built, "--json").stdout)
     assert edits[0]["intervention"]["unit"] == "max_act"
     failed(steer("features", "suggest", "zzzzzz", "--atlas", built), "No feature is found")

@@ -118,15 +118,29 @@ def test_constant_answers_score_as_chance_and_no_answer_scores_nothing(atlas):
 
 
 def test_features_that_are_explained_already_are_not_asked_again(atlas):
-    from steering.atlas.explain import explain, waiting_features
+    from steering.atlas.explain import explain, source_of, waiting_features
     from steering.atlas.labels import add_labels
 
-    features = waiting_features(atlas, 3)
     oracle = Oracle(lambda text: True)
+    features = waiting_features(atlas, source_of(oracle), 3)
     for told in explain(atlas, oracle, features):
         assert told.total == 3
         add_labels(atlas, [told.label] if told.label else [])
     assert list(explain(atlas, oracle, features)) == []
+    following = waiting_features(atlas, source_of(oracle), 3)
+    assert len(following) == 3 and not set(following) & set(features)
+
+
+def test_features_that_detection_can_test_are_explained_first(atlas, monkeypatch):
+    from steering.atlas import explain
+
+    known = atlas.rows("SELECT feature, density FROM stats WHERE fired > 0")
+    distinct = sorted({density for _, density in known})
+    middle = sum(distinct[len(distinct) // 2 :][:2]) / 2
+    monkeypatch.setattr(explain, "_SILENT", 1 - (1 - middle) ** explain.WIDTH)
+    features = explain.waiting_features(atlas, "nobody", None)
+    dense = {feature for feature, density in known if density > middle}
+    assert dense and set(features[-len(dense) :]) == dense
 
 
 @pytest.fixture

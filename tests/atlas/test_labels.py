@@ -44,12 +44,37 @@ def test_the_one_shown_is_a_persons_then_the_truth_then_the_best_scored(atlas):
     assert labels(atlas, 3)[2] == everything[3]
 
 
+def test_of_several_labels_of_one_source_the_best_is_kept_and_the_others_are_counted(atlas):
+    from steering.atlas.labels import add_labels, labels
+
+    given = [label(4, "fair", score=0.6), label(4, "best", score=0.9), label(4, "none")]
+    done = add_labels(atlas, given)
+    assert [each.text for each in labels(atlas, 4) if each.source == "file"] == ["best"]
+    assert (done.kept, done.beaten) == (1, 2)
+    assert "2 beside a better one of the same feature and source" in str(done)
+    add_labels(atlas, [label(4, "newer", score=0.1)])
+    assert [each.text for each in labels(atlas, 4) if each.source == "file"] == ["newer"]
+
+
+def test_labels_of_two_files_stand_beside_each_other(atlas, tmp_path):
+    from steering.atlas.label_files import read_labels
+    from steering.atlas.labels import add_labels, labels
+
+    for name in ("one", "two"):
+        line = json.dumps({"feature": 5, "label": name})
+        (tmp_path / f"{name}.jsonl").write_text(line + "\n")
+        add_labels(atlas, read_labels(str(tmp_path / f"{name}.jsonl")))
+    found = {each.source: each.text for each in labels(atlas, 5)}
+    assert (found["file one.jsonl"], found["file two.jsonl"]) == ("one", "two")
+
+
 def test_an_import_never_touches_a_persons_label(atlas):
     from steering.atlas.labels import PERSON, add_labels, labels, set_label
     from steering.errors import AtlasError
 
     set_label(atlas, 3, "mine")
-    add_labels(atlas, [label(3, "theirs", score=1.0), label(3, "theirs, later", score=0.9)])
+    for theirs in (label(3, "theirs", score=1.0), label(3, "theirs, later", score=0.9)):
+        add_labels(atlas, [theirs])
     assert [(each.text, each.source) for each in labels(atlas, 3)] == [
         ("mine", PERSON),
         ("theirs, later", "file"),
@@ -134,8 +159,8 @@ def test_any_jsonl_is_read(tmp_path):
     (tmp_path / "labels.jsonl").write_text("\n".join(lines))
     assert list(read_labels(str(tmp_path / "labels.jsonl"))) == [
         label(3, "bridge", "me too", 0.5),
-        label(4, "fog"),
-        label(5, ""),
+        label(4, "fog", "file labels.jsonl"),
+        label(5, "", "file labels.jsonl"),
     ]
 
 
@@ -178,11 +203,14 @@ def test_no_more_is_fetched_than_a_file_of_labels_can_have(store, tmp_path, monk
     content = json.dumps({"feature": 3, "label": "fog"}).encode()
     (tmp_path / "labels.jsonl").write_bytes(content)
     monkeypatch.setattr(label_files, "MOST_FETCHED", len(content))
-    assert list(label_files.read_labels(f"{store}/labels.jsonl")) == [label(3, "fog")]
+    assert list(label_files.read_labels(f"{store}/labels.jsonl")) == [
+        label(3, "fog", "file labels.jsonl")
+    ]
     monkeypatch.setattr(label_files, "MOST_FETCHED", len(content) - 1)
     with pytest.raises(AtlasError, match=r"labels\.jsonl' has more than .* MiB"):
         list(label_files.read_labels(f"{store}/labels.jsonl"))
-    assert list(label_files.read_labels(str(tmp_path / "labels.jsonl"))) == [label(3, "fog")]
+    local = label_files.read_labels(str(tmp_path / "labels.jsonl"))
+    assert list(local) == [label(3, "fog", "file labels.jsonl")]
 
 
 @pytest.mark.parametrize("filler", [b"\n", b"x"])

@@ -74,6 +74,29 @@ def test_a_label_counts_once_and_the_best_one_is_shown(atlas):
     assert hit.to_dict()["feature"] == 0
 
 
+def test_a_near_spelling_says_what_it_took_the_word_for(atlas):
+    from steering.atlas.search import search
+
+    (hit, *_) = search(atlas, "brigde")
+    assert hit.why.startswith("“bridge” for “brigde”: ")
+    assert search(atlas, "brigde", mend=False) == []
+
+
+def test_a_word_of_three_letters_is_not_taken_for_another(atlas):
+    from steering.atlas.labels import Label, add_labels
+
+    add_labels(atlas, [Label(8, "dom", "file")])
+    assert found(atlas, "dom") == [8]
+    assert found(atlas, "dog") == []
+
+
+def test_a_label_is_found_by_its_own_letters(atlas):
+    from steering.atlas.labels import Label, add_labels
+
+    add_labels(atlas, [Label(8, "die Straße", "file")])
+    assert found(atlas, "STRAßE") == found(atlas, "Straße") == [8]
+
+
 def test_words_are_needed(atlas):
     from steering.atlas.search import search, search_promoted
     from steering.errors import AtlasError

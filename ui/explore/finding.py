@@ -156,7 +156,7 @@ def _by_text(host: Host, alias: str, asked: Asked) -> list[Group]:
     from steering.atlas.firing import active  # Imports torch: seconds, when a page starts.
 
     session = host.session
-    text = _encoded(host, asked.words)
+    text = _encoded(host, alias, asked.words)
     seen = active(session.model, session.saes[alias], text, limit=MOST_OF_A_RANK)
     effects = {
         each.feature: f"adds {each.attribution:+.2g} to the logit of the next token {seen.target!r}"
@@ -176,7 +176,7 @@ def _by_contrast(host: Host, alias: str, asked: Asked) -> list[Group]:
     from steering.atlas.firing import contrast
 
     session = host.session
-    one, other = _encoded(host, asked.words), _encoded(host, asked.other)
+    one, other = (_encoded(host, alias, text) for text in (asked.words, asked.other))
     found = contrast(session.model, session.saes[alias], one, other, limit=MOST_OF_A_RANK)
     sides = {"More in the first text": found.first, "More in the second text": found.second}
     return [
@@ -189,8 +189,8 @@ def _gap(each: "Difference") -> str:
     return f"on average {each.first:.3g} in the first text, {each.second:.3g} in the second"
 
 
-def _encoded(host: Host, text: str) -> "EncodedPrompt":
-    return host.session.model.encode(text, prepend_bos=host.session.prepend_bos, room=0)
+def _encoded(host: Host, alias: str, text: str) -> "EncodedPrompt":
+    return host.session.model.encode(text, prepend_bos=host.session.saes[alias].prepend_bos, room=0)
 
 
 def _for_phrase(host: Host, alias: str, asked: Asked) -> list[Group]:
