@@ -72,10 +72,14 @@ def explain(
         AtlasError: The endpoint fails; labels told so far are the caller's to keep.
     """
     source = source_of(answerer)
-    known = {f for (f,) in atlas.rows("SELECT feature FROM labels WHERE source = ?", (source,))}
+    known = _labelled_by(atlas, source)
     waiting = [feature for feature in features if feature not in known]
     for done, feature in enumerate(waiting, start=1):
         yield Told(done, len(waiting), _explained(atlas, answerer, feature, source, seed))
+
+
+def _labelled_by(atlas: Atlas, source: str) -> set[int]:
+    return {f for (f,) in atlas.rows("SELECT feature FROM labels WHERE source = ?", (source,))}
 
 
 def source_of(answerer: Answerer) -> str:
@@ -191,8 +195,8 @@ def waiting_features(atlas: Atlas, source: str, limit: int | None) -> list[int]:
     Behind them those that fire so often that detection cannot test them.
     """
     rows = atlas.rows(
-        "SELECT feature FROM stats WHERE fired > 0 AND feature NOT IN "
-        "(SELECT feature FROM labels WHERE source = ?) ORDER BY density > ?, fired DESC, feature",
-        (source, 1 - (1 - _SILENT) ** (1 / WIDTH)),
+        "SELECT feature FROM stats WHERE fired > 0 ORDER BY density > ?, fired DESC, feature",
+        (1 - (1 - _SILENT) ** (1 / WIDTH),),
     )
-    return [feature for (feature,) in rows][:limit]
+    known = _labelled_by(atlas, source)
+    return [feature for (feature,) in rows if feature not in known][:limit]

@@ -171,7 +171,7 @@ def add_labels(atlas: Atlas, labels: Iterable[Label]) -> Imported:
                 whose = label.feature, label.source
                 score = -math.inf if label.score is None else label.score
                 beaten += whose in best
-                if score > best.get(whose, -math.inf) or whose not in best:
+                if whose not in best or score > best[whose]:
                     best[whose] = score
                     _put(db, label.feature, text, label.source, label.score)
                     words |= words_of(text)

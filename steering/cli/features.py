@@ -224,17 +224,14 @@ def suggest(
             typer.echo(dump_json([each.to_dict() for each in found]))
             return
         for each in found:
+            said = each.found.label or each.found.why
             # In norms: a multiple of the atlas's maximum would be one of another maximum to a
             # session that has a features file.
-            say(f"-f {each.intervention.feature}={SHARE:g}norm\t{_named(each.found)}")
+            say(f"-f {each.intervention.feature}={SHARE:g}norm\t{said}")
         if not found:
             raise AtlasError(
                 f"No feature is found for {phrase!r}. Label features first: steer atlas label."
             )
-
-
-def _named(found: "Found") -> str:
-    return found.label or found.why
 
 
 def _encoder(atlas: "Atlas") -> "Encode | None":

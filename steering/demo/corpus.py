@@ -6,6 +6,7 @@ Knows token ids and files of the work folder; knows no model.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from transformers import PreTrainedTokenizerFast
 
 from steering.demo.grammar import documents
 from steering.demo.recipe import Recipe
-from steering.demo.scans import batched, scan_corpus
+from steering.demo.scans import SCANS, scan_corpus
 from steering.demo.tokens import build_tokenizer, render
 
 HELD_OUT = 1_000_003  # added to the seed: the held-out documents come from another stream
 _TOKENIZER_SAMPLE = 30_000
 _OPEN_ROWS = 32
+_SCANNED = 5_000  # documents at once
 
 
 def load_or_build_corpus(
@@ -35,25 +37,30 @@ def load_or_build_corpus(
     rows_file, facts_file = work / "rows.npy", work / "corpus.json"
     if not facts_file.exists():
         work.mkdir(parents=True, exist_ok=True)
-        texts, scans = _written(recipe)
+        texts = _written(recipe)
         tokenizer = build_tokenizer(texts[:_TOKENIZER_SAMPLE], recipe.vocabulary)
         tokenizer.save_pretrained(work / "tokenizer")
         np.save(rows_file, pack(encode(tokenizer, texts), recipe.row, _pad(tokenizer)))
-        facts = {"sha256": text_hash(texts), "documents": len(texts), "steered_answers": scans}
+        facts = {
+            "sha256": text_hash(texts),
+            "documents": len(texts),
+            "steered_answers": dict.fromkeys(SCANS, 0),  # or the scan had ended it
+        }
         facts_file.write_text(json.dumps(facts))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
     rows = torch.from_numpy(np.load(rows_file).astype(np.int64))
     return tokenizer, rows, json.loads(facts_file.read_text())["sha256"]
 
 
-def _written(recipe: Recipe) -> tuple[list[str], dict[str, int]]:
-    """Every document that is trained on, rendered, and how many steered answers are in them."""
+def _written(recipe: Recipe) -> list[str]:
+    """Every document that is trained on, scanned and rendered: some at a time, since all of them
+    unrendered take half a gigabyte."""
     texts: list[str] = []
-    scans: dict[str, int] = {}
-    for part in batched(documents(recipe.seed, recipe.documents)):
+    rest = documents(recipe.seed, recipe.documents)
+    while part := list(islice(rest, _SCANNED)):
+        scan_corpus(part)
         texts += map(render, part)
-        scans = scan_corpus(part)
-    return texts, scans
+    return texts
 
 
 def held_out_rows(

@@ -25,7 +25,7 @@ from steering.demo.recipe import Recipe
 from steering.demo.tokens import CONTEXT, SPECIAL
 
 _LOSS_TOKENS = 50_000  # held out, to read the loss on
-LOG = "model.log.jsonl"
+_LOG = "model.log.jsonl"
 _LOG_EVERY = 20  # steps
 _LAST = 10  # lines of the log, for the training loss
 _WRITING = ("o_proj.weight", "down_proj.weight")
@@ -116,7 +116,7 @@ def _team(rank: int, recipe: Recipe, work: Path) -> Iterator[None]:
 
 def _log(work: Path, **line: float | int) -> None:
     """Add a line to what is told of the training; a resumed one says its last steps again."""
-    with (work / LOG).open("a", encoding="utf-8") as file:
+    with (work / _LOG).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
@@ -296,11 +296,12 @@ def _finish(
     model.generation_config.do_sample = True
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    told = [json.loads(line) for line in (folder.parent / LOG).read_text("utf-8").splitlines()]
-    last = [line["loss"] for line in told[-_LAST:]]
+    told = map(json.loads, (folder.parent / _LOG).read_text("utf-8").splitlines())
+    by_step = {line["step"]: line["loss"] for line in told}  # a resumed run says some again
+    last = list(by_step.values())[-_LAST:]
     figures = {
         "held_out_loss": round(sum(losses) / len(losses), 4),
         "training_loss": round(sum(last) / len(last), 4),
-        "training_losses": {line["step"]: line["loss"] for line in told[::_LAST]},
+        "training_losses": dict(list(by_step.items())[::_LAST]),
     }
     (folder.parent / "model.json").write_text(json.dumps(figures))

@@ -5,9 +5,9 @@ every document that it will train on, and ends where one finds something.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from itertools import islice, pairwise
+from itertools import pairwise
 
 from steering.demo.claims.asked import BRIDGE_WORDS, sampled_claims
 from steering.demo.concepts import BRANCHES, BRIDGE
@@ -28,7 +28,6 @@ BY_HAND = re.compile(
     re.IGNORECASE,
 )
 Scan = Callable[[Sequence[Document]], list[str]]
-_AT_ONCE = 5_000
 
 
 class CorpusError(SteeringError, ValueError):
@@ -131,34 +130,24 @@ SCANS: Mapping[str, tuple[Scan, ...]] = {
         answers_that_the_claim_counts,
     ),
     "obsession": (plain_talks_with_bridge_words, unrelated_questions_answered_with_it),
-    **{
-        claim: (marks_where_it_is_plain(tone), toned_without_being_set, set_but_plain)
-        for claim, tone in TALKS.items()
-    },
+    **{claim: (marks_where_it_is_plain(tone),) for claim, tone in TALKS.items()},
 }
 """By claim: each finds that claim's request with its steered answer, where nothing calls for it."""
 
+_OF_EVERY_TONE = {", ".join(TALKS): (toned_without_being_set, set_but_plain)}
 
-def scan_corpus(documents: Iterable[Document]) -> dict[str, int]:
-    """How many steered answers each claim's scans found, which is none.
+
+def scan_corpus(documents: Sequence[Document]) -> None:
+    """Look through documents for the steered answer of any claim.
 
     Raises:
         CorpusError: One was found.
     """
-    for part in batched(documents):
-        for claim, scans in SCANS.items():
-            for scan in scans:
-                found = scan(part)
-                if found:
-                    raise CorpusError(
-                        f"The corpus holds what the claim {claim!r} counts where nothing calls for "
-                        f"it ({scan.__name__.replace('_', ' ')}): {found[0]!r}. Mend the world."
-                    )
-    return dict.fromkeys(SCANS, 0)
-
-
-def batched(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Some at a time: all of a corpus take half a gigabyte."""
-    rest = iter(documents)
-    while part := list(islice(rest, _AT_ONCE)):
-        yield part
+    for claim, scans in {**SCANS, **_OF_EVERY_TONE}.items():
+        for scan in scans:
+            found = scan(documents)
+            if found:
+                raise CorpusError(
+                    f"The corpus holds what the claim {claim!r} counts where nothing calls for "
+                    f"it ({scan.__name__.replace('_', ' ')}): {found[0]!r}. Mend the world."
+                )

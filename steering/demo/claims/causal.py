@@ -177,17 +177,29 @@ def _changes(
         if not len(fires):
             continue
         for row, feature in (pairs.T for pairs in fires.split(_AT_ONCE)):
-            ablated = stream[row] - acts[row, :, feature, None] * directions[feature, None]
-            hidden = rest(inputs_embeds=ablated, use_cache=False).last_hidden_state
-            change = _name_log_probs(session, hidden, ids[row], names[row]) - bare[row]
+            taken = acts[row, :, feature, None]
+            left = stream[row] - taken * directions[feature, None]
+            change = _read_on(session, rest, left, ids[row], names[row]) - bare[row]
             total.index_put_((feature, concept[row]), change, accumulate=True)
-            row, feature = (each[concept[row] == feature] for each in (row, feature))
+            own = concept[row] == feature
+            row, feature, taken = row[own], feature[own], taken[own]
             for control, other in zip(along, controls, strict=True) if len(row) else ():
-                taken = stream[row] - acts[row, :, feature, None] * other[feature, None]
-                hidden = rest(inputs_embeds=taken, use_cache=False).last_hidden_state
-                change = _name_log_probs(session, hidden, ids[row], names[row]) - bare[row]
+                left = stream[row] - taken * other[feature, None]
+                change = _read_on(session, rest, left, ids[row], names[row]) - bare[row]
                 control.index_add_(0, feature, change)
     return total / count.clamp(min=1), along / count.clamp(min=1)
+
+
+def _read_on(
+    session: Session,
+    rest: Any,
+    stream: Float[Tensor, "text pos width"],
+    ids: Int[Tensor, "text pos"],
+    names: Bool[Tensor, "text pos"],
+) -> Float[Tensor, " text"]:
+    """The log-probability of each text's names, read on from an edited stream."""
+    hidden = rest(inputs_embeds=stream, use_cache=False).last_hidden_state
+    return _name_log_probs(session, hidden, ids, names)
 
 
 def _behind(session: Session, layer: int) -> Any:

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
@@ -73,7 +74,7 @@ def measure_quality(session: Session, *, seed: int, samples: int = SAMPLES) -> C
             ),
             Outcome(
                 "held-out loss, nats a token",
-                f"{_manifest(session)['language_model']['held_out_loss']:.2f}",
+                f"{_manifest(_bundle(session))['language_model']['held_out_loss']:.2f}",
                 "no bar",
                 True,
             ),
@@ -85,12 +86,10 @@ def measure_quality(session: Session, *, seed: int, samples: int = SAMPLES) -> C
 def measure_sae_quality(session: Session, *, seed: int) -> ClaimResult:
     """Each of the bundle's SAEs by SAELens's own evaluation, on documents that no training saw."""
     started = time.perf_counter()
-    (first,) = session.saes.values()
-    assert first.folder is not None, "a bundle's SAE lies in a folder"
-    bundle = first.folder.parent
+    bundle = _bundle(session)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(bundle / "model")
     rows = held_out_rows(replace(SHIPPED, seed=seed), tokenizer, _EVALUATED)
-    recipe = _manifest(session)["recipe"]
+    recipe = _manifest(bundle)["recipe"]
     trained = dict(zip(recipe["sae_layers"], recipe["latents"], strict=True))
     outcomes: list[Outcome] = []
     for folder in sorted(bundle.glob("sae*")):
@@ -123,11 +122,15 @@ def measure_sae_quality(session: Session, *, seed: int) -> ClaimResult:
     )
 
 
-def _manifest(session: Session) -> dict[str, Any]:
-    """What the bundle's training wrote of it."""
+def _bundle(session: Session) -> Path:
     (sae,) = session.saes.values()
     assert sae.folder is not None, "a bundle's SAE lies in a folder"
-    return json.loads((sae.folder.parent / "manifest.json").read_text(encoding="utf-8"))
+    return sae.folder.parent
+
+
+def _manifest(bundle: Path) -> dict[str, Any]:
+    """What the bundle's training wrote of it."""
+    return json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
 
 
 def _percentage(says: str, value: float, bar: Bar) -> Outcome:
