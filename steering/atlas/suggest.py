@@ -1,6 +1,5 @@
 """From a phrase to interventions: which features, and how strong to begin with."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,9 @@ breaking it."""
 _DEPTH = 30
 _FLAT = 20
 """Reciprocal rank fusion: how far down a list a place still counts about as much as the first."""
-_RANK = {"strong": 0, "some": 1, None: 1, "weak": 2}
+_WORTH = {"strong": 1.5, "some": 1.0, None: 1.0, "weak": 0.1}
+"""What a badge does to the points of the searches: of two that fit about as well, the better one to
+steer comes first; one that hardly fits stays behind, and one known not to steer comes last."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,8 @@ def suggest(
     """Interventions that may bring a phrase's subject into a text, the most promising first.
 
     Features are found by their labels, by the tokens they promote, and with an encoder by what
-    their labels mean; those known to steer come
-    before the others, and those known not to come last. Each is clamped at half of the median
-    residual norm, given in multiples of its maximum.
+    their labels mean; those known to steer count for more, and those known not to for little. Each
+    is clamped at half of the median residual norm, given in multiples of its maximum.
 
     Args:
         atlas: Of the SAE; it must have been built.
@@ -67,13 +67,13 @@ def suggest(
             f"{str(atlas.path)!r} has no statistics, so no strength can be suggested. Run "
             "`steer atlas build --text FILE` first."
         )
-    ordered = sorted(_ranked(atlas, phrase, encode), key=lambda found: _RANK[found.steerability])
-    usable = [found for found in ordered if found.max_act > 0][:limit]
+    usable = [found for found in _ranked(atlas, phrase, encode) if found.max_act > 0][:limit]
     return [_suggestion(found, SHARE * atlas.about.median_norm, sae) for found in usable]
 
 
 def _ranked(atlas: Atlas, phrase: str, encode: Encode | None) -> list[Found]:
-    """Features by how high they stand in searches for all the words, for each, and by meaning."""
+    """Features by how high they stand in searches for all the words, for each, and by meaning, and
+    by how well they are known to steer."""
     words = sorted(words_of(phrase) - COMMON) or sorted(words_of(phrase))
     asked = [" ".join(words), *(words if len(words) > 1 else ())]
     # A near spelling is another word: it may be looked at, and not steered towards.
@@ -87,11 +87,8 @@ def _ranked(atlas: Atlas, phrase: str, encode: Encode | None) -> list[Found]:
         for place, found in enumerate(hits):
             points[found.feature] = points.get(found.feature, 0.0) + 1 / (_FLAT + place)
             best.setdefault(found.feature, found)
-    return [best[feature] for feature in _descending(points)]
-
-
-def _descending(points: dict[int, float]) -> Sequence[int]:
-    return sorted(points, key=lambda feature: (-points[feature], feature))
+    worth = {f: at * _WORTH[best[f].steerability] for f, at in points.items()}
+    return [best[feature] for feature in sorted(worth, key=lambda f: (-worth[f], f))]
 
 
 def _suggestion(found: Found, raw: float, sae: str | None) -> Suggestion:

@@ -56,6 +56,20 @@ def test_a_phrase_suggests_clamps_at_half_the_median_norm(atlas):
     assert len(suggest(atlas, "the golden gate bridge", limit=1)) == 1
 
 
+def test_what_steers_well_comes_before_what_fits_as_well_and_not_before_what_fits_better(atlas):
+    from steering.atlas.labels import set_label
+    from steering.atlas.suggest import suggest
+
+    far, near, steers = by_density(atlas)[:3]
+    set_label(atlas, near, "lighthouse keepers")
+    set_label(atlas, steers, "lighthouse keepers")
+    set_label(atlas, far, "other keepers of many things that are kept somewhere")
+    with atlas.writing() as db:
+        db.many("INSERT INTO scores VALUES (?, ?)", [(far, 0.9), (steers, 0.9)])
+    found = [each.found.feature for each in suggest(atlas, "lighthouse keepers", limit=50)]
+    assert found == [steers, near, far]
+
+
 def test_nothing_is_suggested_without_statistics(tmp_path):
     from steering.atlas.store import Atlas
     from steering.atlas.suggest import suggest
