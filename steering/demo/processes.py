@@ -4,12 +4,14 @@ Two threads of one process wait for each other at every operation; two processes
 imported inside functions: this module is there before it, to have it imported elsewhere too.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.context import BaseContext
+from threading import Thread
 from typing import Any, TypeVar
 
 Made = TypeVar("Made")
@@ -73,3 +75,12 @@ def _begin() -> None:
     logging.disable_progress_bar()  # several would write over each other, and over the caller's
     # Ctrl-C reaches every process of a terminal: these end at once, and the first one says so.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A process that was killed tells its workers nothing, and they would work on for an hour."""
+    parent = parent_process()
+    assert parent is not None, "a pool's worker has one"
+    parent.join()
+    os._exit(1)
