@@ -8,7 +8,7 @@ but a person overwrites a person's label.
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -153,30 +153,34 @@ def add_labels(atlas: Atlas, labels: Iterable[Label]) -> Imported:
         AtlasError: One claims to be a person's, or the atlas cannot be written.
     """
     unknown = empty = beaten = 0
-    best: dict[tuple[int, str], float] = {}
+    best: dict[tuple[int, str], Label] = {}
+    # Read to the end before the atlas is locked: labels from an address can be slow to come.
+    for label in labels:
+        text = " ".join(label.text.split())
+        if label.source == PERSON:
+            raise AtlasError(
+                f"A label from elsewhere cannot have the source {PERSON!r}, which is for your own. "
+                "Name its source."
+            )
+        if not 0 <= label.feature < atlas.about.d_sae:
+            unknown += 1
+        elif not text:
+            empty += 1
+        else:
+            whose = label.feature, label.source
+            beaten += whose in best
+            if whose not in best or _worth(label) > _worth(best[whose]):
+                best[whose] = replace(label, text=text)
     with atlas.writing() as db:
-        words: set[str] = set()
-        for label in labels:
-            text = " ".join(label.text.split())
-            if label.source == PERSON:
-                raise AtlasError(
-                    f"A label from elsewhere cannot have the source {PERSON!r}, which is for your "
-                    "own. Name its source."
-                )
-            if not 0 <= label.feature < atlas.about.d_sae:
-                unknown += 1
-            elif not text:
-                empty += 1
-            else:
-                whose = label.feature, label.source
-                score = -math.inf if label.score is None else label.score
-                beaten += whose in best
-                if whose not in best or score > best[whose]:
-                    best[whose] = score
-                    _put(db, label.feature, text, label.source, label.score)
-                    words |= words_of(text)
-        _learn(db, words)
+        for label in best.values():
+            _put(db, label.feature, label.text, label.source, label.score)
+        _learn(db, set().union(*(words_of(label.text) for label in best.values())))
     return Imported(len(best), unknown, empty, beaten)
+
+
+def _worth(label: Label) -> float:
+    """Its score; a label that has none is worth less than any that has."""
+    return -math.inf if label.score is None else label.score
 
 
 def set_label(atlas: Atlas, feature: int, text: str) -> None:

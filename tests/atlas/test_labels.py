@@ -68,6 +68,20 @@ def test_labels_of_two_files_stand_beside_each_other(atlas, tmp_path):
     assert (found["file one.jsonl"], found["file two.jsonl"]) == ("one", "two")
 
 
+def test_labels_that_are_slow_to_come_keep_nobody_from_labelling(atlas):
+    from steering.atlas.labels import add_labels, labels, set_label
+    from steering.atlas.store import Atlas
+
+    def slow():
+        yield label(1, "the first of many")
+        with Atlas.open(atlas.path) as beside:
+            set_label(beside, 2, "mine, meanwhile")
+        yield label(2, "the second")
+
+    assert add_labels(atlas, slow()).kept == 2
+    assert [each.text for each in labels(atlas, 2)] == ["mine, meanwhile", "the second"]
+
+
 def test_an_import_never_touches_a_persons_label(atlas):
     from steering.atlas.labels import PERSON, add_labels, labels, set_label
     from steering.errors import AtlasError
