@@ -5,9 +5,13 @@ positions and sampling are elsewhere.
 """
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -27,7 +31,7 @@ from steering.atlas.search import search as search_atlas
 from steering.atlas.store import Atlas
 from steering.bundle import BUNDLE
 from steering.calibration import PACKAGED, Calibration, calibrate
-from steering.errors import AliasError, LoadError, PromptError, StrengthError
+from steering.errors import AliasError, AtlasError, LoadError, PromptError, StrengthError
 from steering.features import search_labels
 from steering.generation import Decoder, start_rows
 from steering.hook_points import HookPoint
@@ -36,7 +40,7 @@ from steering.memory import explain_memory
 from steering.models import EncodedPrompt, LanguageModel
 from steering.pairing import pairing_warnings, require_fit, same_model
 from steering.planner import build_plan
-from steering.reading import Firing, Reading
+from steering.reading import Firing, Reading, Trace
 from steering.records import BASELINE, Comparison, Row
 from steering.requests import (
     ONLY,
@@ -52,6 +56,7 @@ from steering.sae import Sae
 from steering.stream import Stream
 
 SaeSource = str | Path | tuple[str, str]
+Read = TypeVar("Read", Trace, Firing)
 
 
 class Session:
@@ -70,6 +75,7 @@ class Session:
         self._calibrations: dict[tuple[HookPoint, Path], Calibration] = {}
         self._atlases: dict[str, Atlas] = {}
         self._unit_rows: dict[str, Float[Tensor, "feature d_in"]] = {}
+        self._making_rows = threading.Lock()
         for sae in self.saes.values():
             require_fit(model, sae)
         self.warnings = tuple(
@@ -258,7 +264,8 @@ class Session:
         asked = [(self._alias(alias), feature) for alias, feature in features]
         text = self._encode(prompt, room=0)
         with self._lock, explain_memory():
-            return reading.read(self.model, self.saes, text, asked)
+            found = reading.read(self.model, self.saes, text, asked)
+        return replace(found, traces=tuple(self._with_max(each) for each in found.traces))
 
     def strongest(self, prompt: Prompt, position: int, count: int = 10) -> tuple[Firing, ...]:
         """The features of all SAEs that fire most on one token of an unsteered text.
@@ -268,7 +275,16 @@ class Session:
         """
         text = self._encode(prompt, room=0)
         with self._lock, explain_memory():
-            return reading.strongest(self.model, self.saes, text, position, count)
+            found = reading.strongest(self.model, self.saes, text, position, count)
+        return tuple(self._with_max(each) for each in found)
+
+    def _with_max(self, read: Read) -> Read:
+        """What was read of a feature, with the maximum that the rack would give it."""
+        asked = Intervention(feature=read.feature, sae=read.sae, strength=1.0)
+        with suppress(AtlasError):  # whoever asks for the atlas is told what is wrong with it
+            known = self.known_max_act(asked, read.sae)
+            return read if known is None else replace(read, max_act=known[0])
+        return read
 
     def search(self, words: str, limit: int = 20) -> list[tuple[str, int]]:
         """Features of all SAEs by the words of their labels, the best first: alias and index.
@@ -276,11 +292,13 @@ class Session:
         Those that an atlas knows, a person's own labels among them, come before those that only a
         features file names.
         """
-        found: list[tuple[str, int]] = []
+        by_sae: list[list[tuple[str, int]]] = []
         for alias in self.saes if words_of(words) else ():
             atlas = self.atlas(alias)
             hits = search_atlas(atlas, words, limit) if atlas is not None else []
-            found += [(alias, hit.feature) for hit in hits]
+            by_sae.append([(alias, hit.feature) for hit in hits])
+        # The first of each, then the second: one SAE with many does not hide another's.
+        found = [hit for place in zip_longest(*by_sae) for hit in place if hit is not None]
         facts = {(a, i): known for a, sae in self.saes.items() for i, known in sae.facts.items()}
         found += search_labels(facts, words, limit)
         return list(dict.fromkeys(found))[:limit]
@@ -342,8 +360,9 @@ class Session:
         alias = self._alias(sae)
         self.saes[alias].require(feature)
         with explain_memory():
-            if alias not in self._unit_rows:
-                self._unit_rows[alias] = unit_rows(self.saes[alias])
+            with self._making_rows:  # a wide SAE's take gigabytes: once
+                if alias not in self._unit_rows:
+                    self._unit_rows[alias] = unit_rows(self.saes[alias])
             return nearest(self._unit_rows[alias], feature, count)
 
     @property

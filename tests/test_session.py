@@ -505,6 +505,22 @@ def test_a_stream_closed_by_another_thread_in_mid_step_stays_closed():
     assert list(stream) == []
 
 
+def test_a_search_shows_the_first_of_every_sae_before_the_second_of_one(monkeypatch, tmp_path):
+    from steering.atlas.labels import Label, add_labels
+    from steering.atlas.places import own_atlas
+    from steering.session import Session
+
+    monkeypatch.setattr("steering.atlas.places.user_folder", lambda: tmp_path)
+    saes = {"a": tiny.sae(), "b": tiny.sae(seed=1)}
+    two = Session(tiny.session().model, saes)
+    for alias, features in (("a", range(30)), ("b", range(5))):
+        atlas = own_atlas(saes[alias])
+        add_labels(atlas, [Label(f, "a bridge", "file") for f in features])
+    found = two.search("bridge", limit=20)
+    assert [alias for alias, _ in found[:4]] == ["a", "b", "a", "b"]
+    assert len(found) == 20
+
+
 def test_two_sessions_on_one_model_share_its_lock():
     from steering.models import LanguageModel
 

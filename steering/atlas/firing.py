@@ -17,6 +17,7 @@ from steering.atlas.attribution import encoded, gathered, toward_next
 from steering.errors import PromptError
 from steering.hook_points import HookPoint
 from steering.hooks import read_streams
+from steering.memory import explain_memory
 from steering.models import EncodedPrompt, LanguageModel
 from steering.sae import Sae
 
@@ -80,6 +81,7 @@ class Contrast:
     second: tuple[Difference, ...]
 
 
+@explain_memory()
 def active(
     model: LanguageModel,
     sae: Sae,
@@ -125,6 +127,7 @@ def active(
     return Activity(shown, actives(highest), actives(effects.masked_fill(off, -torch.inf)))
 
 
+@explain_memory()
 def peaks(model: LanguageModel, sae: Sae, text: EncodedPrompt) -> Float[Tensor, " d_sae"]:
     """The highest activation of every feature on a text: what lights up on the map.
 
@@ -138,6 +141,7 @@ def peaks(model: LanguageModel, sae: Sae, text: EncodedPrompt) -> Float[Tensor, 
     return torch.stack([acts.amax(0) for acts in encoded(sae, seen[point][counted])]).amax(0)
 
 
+@explain_memory()
 def contrast(
     model: LanguageModel, sae: Sae, first: EncodedPrompt, second: EncodedPrompt, limit: int = 20
 ) -> Contrast:

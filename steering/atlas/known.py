@@ -50,8 +50,9 @@ def with_facts(sae: "Sae", found: Found) -> Found:
         return found
     if facts.label and found.source not in (PERSON, TRUTH):
         found = replace(found, label=facts.label, source=TRUTH, score=facts.reading_f1)
+    # The file's maximum is the one that a strength in the rack is a multiple of.
     return replace(
         found,
         density=found.density or facts.density or 0.0,
-        max_act=found.max_act or facts.max_act,
+        max_act=facts.max_act or found.max_act,
     )

@@ -94,9 +94,16 @@ def _mended(atlas: Atlas, word: str) -> str:
         "SELECT word FROM known_words WHERE known_words MATCH ? ORDER BY rank LIMIT ?",
         (query, _CANDIDATES),
     )
-    near = [(edit_distance(word, known.strip("^$")), known.strip("^$")) for (known,) in rows]
+    near = sorted((edit_distance(word, known.strip("^$")), known.strip("^$")) for (known,) in rows)
     allowed = 1 if len(word) <= _SHORT else 2
-    return min((pair for pair in near if pair[0] <= allowed), default=(0, word))[1]
+    # A word stays known when the label that had it is gone.
+    return next((known for far, known in near if far <= allowed and _labels(atlas, known)), word)
+
+
+def _labels(atlas: Atlas, word: str) -> bool:
+    """Whether some label has the word."""
+    query = "SELECT 1 FROM label_words WHERE label_words MATCH ? LIMIT 1"
+    return atlas.one(query, (f'"{word}"',)) is not None
 
 
 def edit_distance(one: str, other: str) -> int:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from steering.atlas.attribution import gathered, toward_next
+from steering.memory import explain_memory
 from steering.models import EncodedPrompt, LanguageModel
 from steering.reading import require_position
 from steering.sae import Sae
@@ -36,6 +37,7 @@ class ActivityHere:
     by_attribution: tuple[ActiveHere, ...]
 
 
+@explain_memory()
 def active_at(
     model: LanguageModel, sae: Sae, text: EncodedPrompt, position: int, *, limit: int = 12
 ) -> ActivityHere:

@@ -111,11 +111,20 @@ def test_a_label_that_is_taken_back_is_not_found(atlas):
 
     set_label(atlas, 9, "a lighthouse")
     assert found(atlas, "lighthouse") == [9]
-    set_label(atlas, 9, "a beacon")
+    set_label(atlas, 9, "a zeppelin")
     assert found(atlas, "lighthouse") == []
-    assert found(atlas, "beacon") == [9]
+    assert found(atlas, "zeppelin") == [9]
     set_label(atlas, 9, "")
-    assert found(atlas, "beacon") == []
+    assert found(atlas, "zeppelin") == []
+
+
+def test_a_typing_error_that_was_once_a_label_is_mended_all_the_same(atlas):
+    from steering.atlas.labels import set_label
+
+    set_label(atlas, 9, "marmelade jars")
+    set_label(atlas, 9, "marmalade jars")
+    assert found(atlas, "marmelade") == [9]
+    set_label(atlas, 9, "")
 
 
 def test_features_are_found_by_the_tokens_they_promote(tmp_path):
