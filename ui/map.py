@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from steering.atlas.store import Atlas
     from steering.session import Session
 
-EMPTY: dict[str, Any] = {"sae": None, "of": None, "lit": None, "opened": None}
-"""`sae` is an alias; `of` tells one map from the next."""
+EMPTY: dict[str, Any] = {"sae": None, "of": None, "lit": None, "opened": None, "failed": None}
+"""`sae` is an alias; `of` tells one map from the next, `failed` one failure to make it."""
 MOST_DESCRIBED = 200
 MOST_LISTED = 30
 KNOWN = ("points", "clusters", "colours", "marks", "labels")
@@ -48,14 +48,15 @@ def which_map(session: "Session", alias: str | None = None) -> dict[str, Any]:
     return {**EMPTY, "sae": name, "of": f"{session.saes[name].fingerprint} {_size(session, name)}"}
 
 
-def _size(session: "Session", alias: str) -> int:
-    """How many points an SAE's map has; an atlas that cannot be read has none, and says so."""
+def _size(session: "Session", alias: str) -> str:
+    """On how many tokens an atlas rests and how many points its map has; one that cannot be read
+    has none, and says so."""
     try:
         atlas = session.atlas(alias)
     except AtlasError:
-        return 0
+        return "0 0"
     found = atlas.one("SELECT count(*) FROM places") if atlas is not None else None
-    return found[0] if found else 0
+    return f"{atlas.about.tokens} {found[0]}" if atlas is not None and found else "0 0"
 
 
 def warm_up(session: "Session", alias: str) -> None:

@@ -97,8 +97,10 @@ def test_a_feature_is_found_read_tried_and_added(page: Page) -> None:
     expect(card.locator(".gains")).to_have_count(2)
     card.get_by_text("Samples by tenth").click()
     shot(page, "explore-card")
-    page.click(".explore-try button[type=submit]")
+    page.fill(".explore-try input", PROMPT)
+    page.keyboard.press("Enter")
     expect(page.locator(".explore-try .cell")).to_have_count(6)
+    expect(page.locator(".explore-try input")).to_be_focused()
     assert page.locator(".explore-try .cell.unsteered p").inner_text()
     expect(page.locator(".explore-try .cell small")).to_have_count(5)
     assert re.fullmatch(r"‖Δ‖/‖resid‖ \d\.\d\d", page.inner_text(".explore-try .cell small"))
@@ -107,7 +109,6 @@ def test_a_feature_is_found_read_tried_and_added(page: Page) -> None:
     expect(page.locator(".rack .row")).to_have_count(1)
     expect(page.locator(".rack .number")).to_have_value("0.25")
     row.locator("td button").click()
-    expect(page.locator(".rack .row")).to_have_count(2)
     card.get_by_role("button", name="Add to rack").click()
     expect(page.locator(".rack .row")).to_have_count(3)
     expect(page.locator(".rack .row .label").first).to_have_text(HOSTILE)
@@ -142,6 +143,7 @@ def test_a_persons_own_label_survives_a_reload(page: Page, explored: str) -> Non
     page.click(".explore-card .add")
     expect(page.locator(".rack .row")).to_have_count(2)
     page.locator(".rack .number").last.fill("0.75")
+    page.click("text=Samples by tenth")
     for own in ("fog <i>over</i> the bay", "fog over the sea"):
         page.fill(".explore-card .labels input", own)
         page.keyboard.press("Enter")
@@ -151,6 +153,9 @@ def test_a_persons_own_label_survives_a_reload(page: Page, explored: str) -> Non
         expect(page.locator(".rack .row .label").last).to_have_text(own)
         expect(page.locator(".rack .row .label").first).to_have_text(f"feature {NAMED + 1}")
         expect(page.locator(".rack .number").last).to_have_value("0.75")
+        # Who reads on finds the card as it was.
+        expect(page.locator(".explore-card .labels input")).to_be_focused()
+        assert page.locator(".explore-card details[open]").count() == 1
     visit(page, explored)
     explore(page)
     search(page, "fog sea")
@@ -198,6 +203,8 @@ def test_a_page_without_an_atlas_says_how_to_build_one_and_can(
     page.click(".explore-atlas button")
     expect(page.locator(".explore-atlas.ready")).to_contain_text("64 features")
     expect(page.locator(".explore-card .facts")).to_contain_text("fires on")
+    expect(page.locator(".map [role=status]")).to_contain_text("steer atlas map")
+    expect(page.locator("text=Make the map here")).to_be_enabled()
     assert page.locator(".explore-found .spark i").count() > 0
 
 

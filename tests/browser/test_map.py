@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from steering.errors import AtlasError
 from tests import tiny
 from tests.atlas import made
 from tests.browser.conftest import CHROMIUM, FLAGS, Heard, generate, shot, visit
@@ -114,6 +115,12 @@ def alone(where: dict[int, tuple[float, float]], feature: int) -> float:
 def pixels(page: Page) -> np.ndarray:
     """What the whole window shows."""
     return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
+
+
+def at_places(page: Page, where: dict[int, tuple[float, float]]) -> np.ndarray:
+    """What the window shows where features stand while the whole map is shown."""
+    shown = pixels(page)
+    return np.stack([shown[round(y), round(x)] for x, y in where.values()])
 
 
 def painted(page: Page, host: "Host") -> float:
@@ -235,7 +242,7 @@ def test_the_map_is_zoomed_and_moved_by_wheel_drag_and_keys(
 ) -> None:
     where = places(opened, mapped[1])
     x, y = where[NAMED]
-    first = pixels(opened)
+    first = at_places(opened, where)
     opened.mouse.move(x, y)
     opened.mouse.wheel(0, -400)
     opened.wait_for_timeout(300)
@@ -247,11 +254,14 @@ def test_the_map_is_zoomed_and_moved_by_wheel_drag_and_keys(
     opened.mouse.up()
     opened.mouse.move(x + 91, y + 40)
     expect(opened.locator(".map-tip")).to_contain_text(f"#{NAMED}")
+    moved = at_places(opened, where)
     opened.locator(".map-over").focus()
     opened.keyboard.press("0")
     opened.mouse.move(5, 5)
     opened.wait_for_timeout(300)
-    assert np.mean(abs(pixels(opened) - first).sum(-1) > 60) < 0.01
+    again = at_places(opened, where)
+    assert np.mean(abs(moved - first).sum(-1) > 60) > 0.3
+    assert np.mean(abs(again - first).sum(-1) > 60) < 0.05
     opened.keyboard.press("v")
     expect(opened.locator(".map-panel h4")).to_contain_text("In view")
 
@@ -365,6 +375,24 @@ def test_words_in_the_rack_s_box_are_looked_up_in_the_atlas(opened: Page) -> Non
     expect(opened.locator(".rack .row .about")).to_have_attribute("title", "from: atlas")
 
 
+def test_a_name_given_on_the_card_is_the_name_on_the_map(opened: Page) -> None:
+    opened.fill("#map-text textarea", PROMPT)
+    opened.click("#map-text button")
+    row = opened.locator(".map-row").first
+    feature = row.get_attribute("data-feature")
+    row.locator(".map-open").click()
+    expect(opened.locator(".explore-card h3")).to_contain_text(f"#{feature}")
+    before = opened.locator(".explore-card h3").inner_text()
+    for own in ("fog over the sea", ""):
+        opened.fill(".explore-card .labels input", own)
+        opened.keyboard.press("Enter")
+        if own:
+            expect(row).to_contain_text(own)
+        else:
+            expect(row).not_to_contain_text("fog")
+    expect(opened.locator(".explore-card h3")).to_have_text(before)
+
+
 def test_a_phone_in_the_dark_has_the_map_too(
     drawing: Browser, mapped: tuple[str, "Host"], heard: Heard, watched: None
 ) -> None:
@@ -398,5 +426,14 @@ def test_a_missing_map_is_made_on_the_page(map_tab: Page, tmp_path: Path, watche
             visit(map_tab, address)
             map_tab.get_by_role("tab", name="Explore").click()
             expect(map_tab.locator(".map [role=status]")).to_contain_text("steer atlas map")
+
+            def fail(*_: object) -> None:
+                raise AtlasError("Another program is writing it.")
+
+            with pytest.MonkeyPatch.context() as broken:
+                broken.setattr("ui.wiring.mapping.make_it", fail)
+                map_tab.click("text=Make the map here")
+                expect(map_tab.locator(".toast-wrap")).to_contain_text("Another program")
+                expect(map_tab.locator("text=Make the map here")).to_be_enabled()
             map_tab.click("text=Make the map here")
             map_tab.wait_for_selector(".map[data-phase=painted]", timeout=60_000)

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests import tiny
 from tests.browser.conftest import NewPage, OpenPage, add, finished, generate, shot, visit
+from tests.ui.pages import PROMPT
 from tests.ui.serving import hooks_on, served, until
 
 if TYPE_CHECKING:
@@ -161,6 +162,19 @@ def other_preset(tmp_path: Path) -> Path:
     return tmp_path / "presets"
 
 
+def open_strongest(page: Page) -> str:
+    """Open the card of the feature that fires most on a token; its number."""
+    page.get_by_role("tab", name="Inspect").click()
+    page.fill("#inspect-text textarea", PROMPT)
+    page.click("#inspect-button")
+    page.locator(".heatmap .heat").nth(2).click()
+    first = page.locator("#strongest .found").first
+    feature = first.get_attribute("data-feature") or ""
+    first.locator("text=Explore").click()
+    expect(page.locator(".explore-card h3")).to_contain_text(f"#{feature}")
+    return feature
+
+
 def test_a_preset_of_another_sae_offers_to_load_it(
     open_page: OpenPage, serve: Serve, other_preset: Path
 ) -> None:
@@ -173,8 +187,18 @@ def test_a_preset_of_another_sae_offers_to_load_it(
     expect(page.locator(".notice.none")).to_have_count(1)
     expect(page.locator("#prompt textarea")).to_have_value("Keep this")
     page.click(".gallery .face[data-name=other]")
+    open_strongest(page)
     page.click(".notice button:text-is('Load it')")
     expect(page.locator(".rack .row")).to_contain_text("#7")
+    # Nothing of the model before is left in the other tabs, and the same number is another feature.
+    expect(page.locator(".explore-card h3")).to_have_count(0)
+    expect(page.locator(".heatmap .heat")).to_have_count(0)
+    expect(page.locator("#strongest .found")).to_have_count(0)
+    page.fill("#explore-words textarea, #explore-words input", PROMPT)
+    page.locator("#explore-way label", has_text="A text that should fire it").click()
+    page.click("#explore-words button")
+    expect(page.locator(".explore-found tr").nth(1)).to_be_visible()
+    page.get_by_role("tab", name="Steer").click()
     expect(page.locator(".badge")).to_contain_text("/model")
     texts = generate(page)
     assert texts["baseline"] != texts["steered"]
@@ -187,6 +211,8 @@ def test_a_page_of_the_model_before_is_told_so(
     page = open_page(address)
     add(page, "3=0.6norm")
     page.wait_for_selector(".rack .row")
+    open_strongest(page)
+    page.get_by_role("tab", name="Steer").click()
     from steering.presets import load_preset
     from ui.shelf import loader_of
 
@@ -195,6 +221,11 @@ def test_a_page_of_the_model_before_is_told_so(
     page.fill("#prompt textarea", "the bridge")
     page.click("#generate")
     expect(page.locator(".toast-wrap")).to_contain_text("another SAE")
+    page.get_by_role("tab", name="Explore").click()
+    page.fill(".explore-card .labels input", "a name for another feature")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast-wrap")).to_contain_text("was loaded since")
+    assert host.session.atlas() is None
 
 
 def test_with_several_saes_each_row_names_its_own(

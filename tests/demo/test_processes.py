@@ -26,8 +26,7 @@ def test_a_claim_can_be_tried_for_in_another_process(claim: SampledClaim) -> Non
 def test_workers_end_when_the_process_that_began_them_is_killed() -> None:
     endless = "print('begun', flush=True); import time; time.sleep(600)"
     begun = (
-        "from steering.demo.processes import at_once\n"
-        f"list(at_once(2, exec, [({endless!r},)] * 2))"
+        f"from steering.demo.processes import at_once\nlist(at_once(2, exec, [({endless!r},)] * 2))"
     )
     with subprocess.Popen([sys.executable, "-c", begun], stdout=subprocess.PIPE) as parent:
         assert parent.stdout

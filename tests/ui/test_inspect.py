@@ -113,5 +113,32 @@ def test_a_feature_carries_its_alias_where_several_saes_are_loaded():
     from ui.tabs.inspect import strongest_at
 
     two = Session(tiny.session().model, {"a": tiny.sae(), "b": tiny.sae(seed=1)})
-    for line in strongest_at(host(two), PROMPT, 2)["features"]:
+    found = strongest_at(host(two), PROMPT, 2)["features"]
+    assert {line["sae"] for line in found} == {"a", "b"}
+    for line in found:
         assert line["name"] == f"{line['sae']}/#{line['feature']}"
+
+
+def test_behind_the_last_token_stands_what_the_model_would_write():
+    from ui.tabs.inspect import strongest_at
+
+    page = host()
+    assert "is to what follows it" in strongest_at(page, PROMPT, 2)["note"]
+    assert "most likely write next" in strongest_at(page, PROMPT, 4)["note"]
+
+
+def test_the_heat_is_of_the_maximum_that_the_atlas_measured(tmp_path, monkeypatch):
+    from steering.atlas.places import own_path
+    from steering.session import Session
+    from tests.atlas import made
+    from ui.tabs.inspect import read_text
+
+    monkeypatch.setattr("steering.atlas.places.user_folder", lambda: tmp_path / "own")
+    page = host(Session(made.model(), {"sae": tiny.sae()}))
+    sae = page.session.saes["sae"]
+    with made.build(own_path(sae), made.text_file(tmp_path), sae) as atlas:
+        busiest = atlas.one("SELECT feature, max_act FROM stats ORDER BY fired DESC")
+        assert busiest is not None
+    (trace,) = read_text(page, PROMPT, [tiny.intervention(busiest[0], strength=1.0)])["traces"]
+    assert trace["max_known"]
+    assert trace["max"] == pytest.approx(busiest[1])

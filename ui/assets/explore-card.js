@@ -56,7 +56,7 @@ function drawNeighbours() {
     const cut = beyond !== null && beyond <= radius + 1e-9;
     far.textContent = `within ${radius.toFixed(2)}: ${cut ? `more than ${all.length} of ${features} features; the nearest ${all.length} are shown` : `${shown.length} of ${features} features`}`;
     const alone = shown.filter((each) => !each.together).length;
-    said.textContent = most && alone ? `${alone === shown.length ? "None of these is" : `${alone} of these ${shown.length} are not`} among the ${most} features that it fires together with most: they point its way and fire mostly on other tokens.` : "";
+    said.textContent = most && alone ? `${alone === shown.length ? "None of these is" : `${alone} of these ${shown.length} are not`} among the ${most} features that it was seen to fire together with most.` : "";
     fill(lists, ...(inside.length ? inside.map((ring) => el("div", { class: "ring" }, el("h5", { class: "about" }, `distance ${ring.inner} to ${ring.outer}`), el("ul", {}, ...ring.neighbours.map(near))))
       : [el("p", { class: "empty" }, all.length ? `None so near; the nearest is at ${(1 - all[0].cosine).toFixed(2)}.` : "It points the same way as no other feature.")]));
   };
@@ -67,7 +67,7 @@ function drawNeighbours() {
 
 function drawTogether() {
   const { partners, note } = card.together;
-  if (!partners.length) return titled("Fires together with", el("p", { class: "empty" }, "No other feature was seen to fire on the same tokens."));
+  if (!partners.length) return titled("Fires together with", el("p", { class: "empty" }, "No pair with another feature was kept: of each token only the strongest features are paired."));
   const list = (some, title) => el("ul", { class: "beside", "aria-label": title }, ...some.map(beside));
   return titled("Fires together with", el("p", { class: "about" }, note), list(partners.slice(0, 8), "Features that fire together with it"),
     partners.length > 8 ? folded(`${partners.length - 8} more`, list(partners.slice(8), "More features that fire together with it")) : null);
@@ -85,12 +85,20 @@ function draw() {
     drawNeighbours(),
     card.known ? drawTogether() : null);
 }
+const held = () => [...root.querySelectorAll("a, button, input, summary")];
 keep((given) => {
   const other = !card || card.sae !== given.sae || card.feature !== given.feature;
   card = copy(given);
   if (other) radius = card.near?.radius ?? 1;
+  const folds = [...root.querySelectorAll("details")].map((each) => each.open), at = held().indexOf(document.activeElement);
   draw();
-  if (!other || card.feature === null) return;
+  if (!other) {
+    // The same card, after its label was saved: who reads on finds it as it was.
+    [...root.querySelectorAll("details")].forEach((each, i) => { each.open = folds[i] ?? false; });
+    held()[at]?.focus({ preventScroll: true });
+    return;
+  }
+  if (card.feature === null) return;
   root.querySelector("h3").focus({ preventScroll: true });
   root.scrollIntoView({ block: "nearest" });
 });

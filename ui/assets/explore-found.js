@@ -1,7 +1,7 @@
 // The table of features that were found.
 const root = element.querySelector(".explore-found");
 
-const spark = (row) => el("span", { class: "spark", role: "img", title: "How often each strength was seen, rarest to strongest from left to right; log scales",
+const spark = (row) => el("span", { class: "spark", role: "img", title: "How often each strength was seen, from the weakest on the left to the strongest; log scales",
   "aria-label": row.density === null ? "density unknown" : `fires on ${row.density} of tokens` },
   ...row.spark.map((height) => el("i", { style: `height:${Number(height)}%` })));
 const badge = (row) => row.badge ? steersBadge(row.badge) : el("span", { class: "about", title: "steer atlas score measures it" }, "–");

@@ -61,7 +61,8 @@ function open(feature) {
 async function choose(title, members) {
   group = members.length ? { members } : null;
   mark();
-  if (!group) { list(); status.textContent = "No feature lies there."; return; }
+  status.textContent = group ? "" : "No feature lies there.";
+  if (!group) { list(); return; }
   const mine = group, first = foremost(points, members, lit, MOST_LISTED);
   mine.list = { title: `${title}: ${members.length.toLocaleString("en")} features`, group: true, count: members.length, features: first.map(labels.orName) };
   list();
@@ -144,13 +145,14 @@ function takeLit(given) {
 let loading = null;
 async function load() {
   if (loading === value.of || !stage.frame().width) return;
-  loading = value.of;
+  const mine = loading = value.of;
   root.dataset.phase = "loading";
   status.textContent = "Loading the map …";
   const coming = told("points", { sae: value.sae });
   if (!stage.kind()) stage.start(paintAll);
   const answer = await coming;
-  if (loading !== value.of) return load();
+  if (loading !== mine) return;  // another map was asked for meanwhile
+  if (mine !== value.of) return load();
   points = null; group = null; lit = null; opened = hovered = -1;
   labels.forget();
   if (answer.problem) { sayProblem(answer); return; }
@@ -159,6 +161,7 @@ async function load() {
   view = wholeMap(stage.frame());
   takeLit(value.lit);
   paintAll();
+  pointAt(value.opened);
   retool();
   list();
   status.textContent = `${points.n.toLocaleString("en")} features that were seen to fire.` + (stage.kind() === "webgl" ? "" : " This browser has no WebGL of a graphics card, so they are drawn on a plain canvas: the same points.");
@@ -179,18 +182,28 @@ function sayProblem({ problem, offer }) {
   fill(status, problem, offer ? el("button", { type: "button", class: "quiet strong", on: { click: make } }, "Make the map here") : null);
 }
 
+function pointAt(feature) {
+  if (feature === null) return;
+  opened = placeOf(points, feature);
+  if (opened >= 0 && !isSeen(stage.frame(), points, opened)) move({ ...view, x: xOf(points, opened), y: yOf(points, opened) });
+  stage.retouch();
+}
+
 keep((given) => {
   const before = value;
   value = copy(given);
   if (value.of === null) return;
+  if (before.failed !== value.failed) loading = null;
   if (loading !== value.of) { load(); return; }
   if (!points) return;
   if (JSON.stringify(before.lit) !== JSON.stringify(value.lit)) { takeLit(value.lit); retool(); list(); recolour(); }
-  if (value.opened !== null) {
-    opened = placeOf(points, value.opened);
-    if (opened >= 0 && !isSeen(stage.frame(), points, opened)) move({ ...view, x: xOf(points, opened), y: yOf(points, opened) });
-    stage.retouch();
-  }
+  pointAt(value.opened);
+});
+// A feature that was named on its card is called so here at once.
+document.addEventListener("featurenamed", ({ detail }) => {
+  labels.rename(detail.renamed, detail.label);
+  for (const each of [...(group?.list?.features || []), ...(lit?.list.features || [])]) if (each.name === detail.renamed) each.label = detail.label;
+  if (points) list();
 });
 new ResizeObserver(() => {
   const before = stage.frame().width;

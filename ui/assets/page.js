@@ -10,9 +10,13 @@
       try { await navigator.clipboard.writeText(link); } catch { prompt("Copy this link:", link); }
     },
     addRows: (told, rack) => told?.rows ? { ...rack, rows: [...rack.rows, ...told.rows] } : rack,
-    // A feature that was named on its card is called so in the rack at once.
-    renameRows: (told, rack) => told?.renamed ? { ...rack, rows: rack.rows.map((row) =>
-      row.name === told.renamed && !row.plain_direction ? { ...row, label: told.label } : row) } : rack,
+    // A feature that was named on its card is called so in the rack, and on the map, at once.
+    renameRows: (told, rack) => {
+      if (!told?.renamed) return rack;
+      document.dispatchEvent(new CustomEvent("featurenamed", { detail: told }));
+      return { ...rack, rows: rack.rows.map((row) =>
+        row.name === told.renamed && !row.plain_direction ? { ...row, label: told.label } : row) };
+    },
     // The server read the rack a moment ago: numbers that were changed since are kept.
     placeRows: (told, rack) => {
       if (told?.rows?.length !== rack.rows.length) return rack;

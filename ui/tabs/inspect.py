@@ -82,9 +82,11 @@ def strongest_at(host: Host, text: str, position: int) -> dict[str, Any]:
     lines.sort(key=lambda line: -line["by"]["activation"])
     if not lines:
         return {"title": f"No feature fires at token {position}", "features": []}
+    last = position + 1 == len(encoded.ids)
+    behind = "what the model would most likely write next" if last else "what follows it"
     return {
         "title": f"{fired:,} fire at token {position}",
-        "note": f"Attribution is to what follows it: {targets[0]!r}.",
+        "note": f"Attribution is to {behind}: {targets[0]!r}.",
         "features": lines,
     }
 

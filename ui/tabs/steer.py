@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
-from steering.errors import PromptError, SteeringError
+from steering.errors import LoadError, PromptError, SteeringError
 from steering.presets import SavedSample
 from steering.records import Comparison
 from steering.requests import STEERED
@@ -106,6 +106,19 @@ def marks(host: Host) -> dict[str, str]:
 def made_on(host: Host) -> dict[str, Any]:
     """Which model and SAEs a page's numbers are of."""
     return {"model": host.session.model.name, "saes": marks(host)}
+
+
+def require_current(host: Host, page: dict[str, Any] | None) -> None:
+    """Refuse what is asked from a page of another model or SAE: its numbers mean others here.
+
+    Raises:
+        LoadError: Another model was loaded meanwhile.
+    """
+    if page is not None and page != made_on(host):
+        raise LoadError(
+            f"This page shows {page['model']!r} (SAEs: {', '.join(page['saes']) or 'none'}), and "
+            "another model or SAE was loaded since. Reload the page to see that."
+        )
 
 
 def sample_of(state: PageState, comparison: Comparison) -> dict[str, Any] | None:

@@ -7,7 +7,8 @@ import gradio as gr
 from ui.host import Host
 from ui.layout import Layout
 from ui.rack import Rack, interventions_of
-from ui.tabs.inspect import read_text, strongest_at
+from ui.tabs.inspect import EMPTY, read_text, strongest_at
+from ui.tabs.steer import require_current
 from ui.toasts import PLUMBING, toasting
 from ui.wiring.rack import NONE_FOUND
 
@@ -31,7 +32,16 @@ def wire(host: Host, parts: Layout) -> None:
     )
 
     @toasting
-    def pick_token(event: gr.EventData) -> Any:
+    def pick_token(event: gr.EventData, page: Any) -> Any:
+        require_current(host, page)
         return strongest_at(host, str(event._data["text"]), int(event._data["position"]))
 
-    parts.heatmap.pick_token(pick_token, None, parts.strongest, **PLUMBING)
+    # The last token that was clicked is the one that is meant.
+    parts.heatmap.pick_token(
+        pick_token, parts.made_on, parts.strongest, trigger_mode="always_last", **PLUMBING
+    )
+
+
+def anew(parts: Layout) -> dict[Any, Any]:
+    """What the tab shows where another model read a text before."""
+    return {parts.heatmap: EMPTY, parts.strongest: NONE_FOUND}

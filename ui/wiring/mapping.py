@@ -1,5 +1,6 @@
 """The map: whose it is, what its script asks for, what a text lights up, what a click does."""
 
+import time
 from typing import Any
 
 import gradio as gr
@@ -19,7 +20,7 @@ from ui.map import (
     warm_up,
     which_map,
 )
-from ui.toasts import PLUMBING, toasting
+from ui.toasts import PLUMBING, toast, toasting
 from ui.wiring.rack import wire_opening, wire_picking
 
 # Where the text was too long or empty, its tab stays open and the map is out of sight.
@@ -76,9 +77,13 @@ def wire(host: Host, parts: Layout) -> None:
         **PLUMBING,
     )
 
-    @toasting
     def make(now: dict[str, Any]) -> dict[str, Any]:
-        make_it(host, now["sae"])
+        try:
+            make_it(host, now["sae"])
+        except SteeringError as error:
+            toast(str(error))
+            # The script asks again, and offers what it offered before.
+            return {**now, "failed": time.monotonic_ns()}
         return which_map(host.session, now["sae"])
 
     shown.make_map(make, shown, shown, trigger_mode="once", **PLUMBING)

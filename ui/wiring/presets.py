@@ -15,7 +15,9 @@ from ui.host import Host
 from ui.layout import Layout
 from ui.tabs.steer import made_on
 from ui.toasts import PLUMBING, toast, toasting, toasting_or
+from ui.wiring import exploring, inspecting
 from ui.wiring.opening import NOTHING, badge, showing, shown_by, waiting
+from ui.wiring.rack import NONE_FOUND
 from ui.wiring.steering import link_to
 
 
@@ -103,12 +105,18 @@ def _wire_switching(host: Host, parts: Layout) -> None:
                 now = (made_on(host), *values[1:])
                 yield {
                     parts.badge: badge(host),
+                    # What stands in the other tabs is of the model before.
+                    **exploring.anew(host, parts),
+                    **inspecting.anew(parts),
+                    parts.found: NONE_FOUND,
                     **_put(host, parts, preset, now, listed=pending["listed"]),
                 }
         except SteeringError as error:
             yield {parts.notice: {"kind": "failed", "text": str(error)}}
 
-    outputs = [*_put_by(parts), parts.badge]
+    explore = parts.explore
+    outputs = [*_put_by(parts), parts.badge, parts.heatmap, parts.strongest, parts.found]
+    outputs += [explore.sae, explore.atlas, explore.way, explore.found, explore.opened]
     parts.notice.accept(accept, [parts.pending, *parts.form], outputs, **PLUMBING)
     parts.notice.decline(lambda: (NOTHING, None), None, [parts.notice, parts.pending], **PLUMBING)
 

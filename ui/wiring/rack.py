@@ -23,7 +23,7 @@ from ui.rack import (
 )
 from ui.tabs.inspect import search_words
 from ui.toasts import PLUMBING, toast, toasting, toasting_or
-from ui.wiring.events import feature_of
+from ui.wiring.events import opened_by
 
 NONE_FOUND: dict[str, Any] = {"title": "", "features": []}
 INTO_RACK: dict[str, Any] = {
@@ -90,7 +90,9 @@ def wire_picking(
         made = [picked_intervention(host.session, picked) for picked in picks]
         return {"rows": [row_of(host.session, place.of(edit)) for edit in made]}
 
-    picked = told(pick, [parts.rack, *parts.placing], parts.row, **PLUMBING)
+    # Each click counts, also while the first one still waits for a calibration.
+    inputs = [parts.rack, *parts.placing]
+    picked = told(pick, inputs, parts.row, trigger_mode="multiple", **PLUMBING)
     picked.then(None, [parts.row, parts.rack], parts.rack, **INTO_RACK)
 
 
@@ -98,7 +100,7 @@ def wire_opening(parts: Layout, listing: gr.HTML) -> None:
     """Have a list outside the Explore tab open a feature's card there."""
 
     def show(event: gr.EventData) -> Any:
-        return feature_of(event), gr.update(selected="explore")
+        return opened_by(event), gr.update(selected="explore")
 
     listing.open_feature(show, None, [parts.explore.opened, parts.tabs], **PLUMBING)
 

@@ -50,5 +50,5 @@ function legendOf(points, { mode, lit, dark, clusters }) {
     if (!lit) return el("p", { class: "empty" }, "Light the map up with a text first: write one above, or press “Show on map” in Inspect or under a text in Steer.");
     return bar(HEAT, "0", Number(lit.highest.toPrecision(3)).toString(), "highest activation on the text; grey: off");
   }
-  return el("p", { class: "about" }, `${clusters} clusters, each in a colour of its own; their names are on the map.`);
+  return el("p", { class: "about" }, `${clusters} clusters, each in a colour of its own; names stand where there is room, and in the list above.`);
 }

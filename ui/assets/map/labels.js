@@ -23,6 +23,7 @@ function newLabels(ask, fail) {
     get: (feature) => known.get(feature),
     orName: (feature) => known.get(feature) || unknown(feature),
     keep: (lines) => { for (const each of lines) known.set(each.feature, { ...each, amount: undefined }); },
+    rename: (name, label) => { for (const each of known.values()) if (each.name === name) each.label = label; },
     forget: () => { known = new Map(); clearTimeout(waiting); },
     // Who only passes over a point asks for nothing.
     soon: (feature, then) => {

@@ -7,12 +7,10 @@ function drawTools(tools, { mode, lasso, places }, does) {
   const chip = (text, pressed, run, more = {}) => el("button", { type: "button", class: pressed ? "chip chosen" : "chip", "aria-pressed": pressed, ...more, on: { click: run } }, text);
   const action = (text, label, run) => el("button", { type: "button", class: "chip", "aria-label": label, title: label, on: { click: run } }, text);
   const named = places.filter((each) => each.name);
-  const choose = (event) => {
-    const place = named[Number(event.target.value)];
-    event.target.value = "";
-    if (place) does.cluster(place);
-  };
-  const clusters = named.length ? el("select", { "aria-label": "Go to a cluster", on: { change: choose } },
+  // The choice stays until the focus leaves: arrow keys on a closed list go on from it.
+  const choose = ({ target }) => { if (target.value !== "") does.cluster(named[Number(target.value)]); };
+  const forget = ({ target }) => { target.value = ""; };
+  const clusters = named.length ? el("select", { "aria-label": "Go to a cluster", on: { change: choose, blur: forget } },
     el("option", { value: "" }, "Go to a cluster …"), ...named.map((each, i) => el("option", { value: i }, `${each.name} (${each.count})`))) : null;
   fill(tools,
     el("div", { class: "chips", role: "group", "aria-label": "Colour by" }, el("span", { class: "about" }, "Colour"),
