@@ -99,12 +99,12 @@ def build(
             held.enter_context(owning(path))
         targets: list[_Target] = []
         new = [path for path in saes if not path.exists()]
-        for path, sae in saes.items():
-            targets.append(_begin(model, path, sae, text, options))
-            held.callback(targets[-1].atlas.close)
         try:
+            for path, sae in saes.items():
+                targets.append(_begin(model, path, sae, text, options))
+                held.callback(targets[-1].atlas.close)
             _count(model, targets, text, options, report)
-        except AtlasError:
+        except BaseException:  # Ctrl-C and a text that is not there, too
             _forget_empty(targets, new)
             raise
         for target in targets:

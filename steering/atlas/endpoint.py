@@ -5,6 +5,7 @@ Standard library only: one POST to `…/chat/completions`. It knows no feature.
 
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from steering.errors import AtlasError
 
 PATIENCE = 120.0
+_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _HERE = ("localhost", "127.0.0.1", "::1")
 _BUSY = (429, 503)
 _WAITS = (1.0, 4.0, 16.0, 64.0)  # seconds before asking a busy one again
@@ -37,11 +39,14 @@ class Endpoint:
                 "no key (unset OPENAI_API_KEY)."
             )
 
-    def ask(self, system: str, user: str, *, most_tokens: int = 300) -> str:
+    def ask(self, system: str, user: str, *, most_tokens: int = 2_000) -> str:
         """The answer to one question, at temperature 0.
 
+        What a model thinks aloud before it answers (`<think>…</think>`) is no part of it.
+
         Raises:
-            AtlasError: The address cannot be reached, refuses, or answers in another form.
+            AtlasError: The address cannot be reached, refuses, answers in another form, or used up
+                its tokens before it answered.
         """
         body = {
             "model": self.model,
@@ -60,7 +65,9 @@ class Endpoint:
             asked = urllib.request.Request(address, json.dumps(body).encode(), headers)
             with _answer(asked) as answer:
                 data = json.load(answer)
-            return str(data["choices"][0]["message"]["content"] or "")
+            choice = data["choices"][0]
+            said = _THOUGHT.sub("", str(choice["message"]["content"] or "")).strip()
+            cut = choice.get("finish_reason") == "length"
         except urllib.error.HTTPError as error:
             with error:
                 said = error.read(300).decode(errors="replace")
@@ -75,6 +82,12 @@ class Endpoint:
                 f"{address!r} does not answer as an OpenAI-compatible endpoint does ({error!r}). "
                 "Check the address; it usually ends in /v1."
             ) from error
+        if cut and not said:
+            raise AtlasError(
+                f"{self.model!r} used up {most_tokens:,} tokens before it answered. Give a model "
+                "that answers without thinking for so long."
+            )
+        return said
 
 
 def _answer(asked: urllib.request.Request) -> http.client.HTTPResponse:

@@ -44,10 +44,11 @@ def read_labels(where: str, *, neuronpedia_id: str | None = None) -> Iterator[La
     Raises:
         AtlasError: It cannot be read, or is of another SAE.
     """
+    file = Path(where).resolve().name  # "." has no name of its own
     for name, lines in _sources(where):
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield _label(line, f"{name}, line {number}", Path(where).name, neuronpedia_id)
+                yield _label(line, f"{name}, line {number}", file, neuronpedia_id)
 
 
 def _sources(where: str) -> Iterator[tuple[str, Iterable[str]]]:

@@ -45,22 +45,30 @@ def sentence_encoder(name: str = DEFAULT_MODEL) -> Encode:
 
 
 def embed_labels(atlas: Atlas, encode: Encode, model: str, report: Report = lambda *_: None) -> int:
-    """Store the vector of every label that has none of this model yet; how many were made."""
-    if atlas.one(_MODEL) != (model,):
-        with atlas.writing() as db:
-            db.run("DELETE FROM meanings")
-            db.run("INSERT OR REPLACE INTO about VALUES ('embedding_model', ?)", (model,))
-    waiting = atlas.rows(
-        "SELECT id, text FROM labels WHERE id NOT IN (SELECT label FROM meanings) ORDER BY id"
-    )
+    """Store the vector of every label that has none of this model yet; how many were made.
+
+    Those of another model go when the first of this one's are there to take their place.
+    """
+    new = model_of(atlas) != model
+    lacking = "" if new else "WHERE id NOT IN (SELECT label FROM meanings)"
+    waiting = atlas.rows(f"SELECT id, text FROM labels {lacking} ORDER BY id")
     for start in range(0, len(waiting), _PART):
         part = waiting[start : start + _PART]
         vectors = _unit(encode([text for _, text in part])).astype(np.float16)
         rows = [(label, vector.tobytes()) for (label, _), vector in zip(part, vectors, strict=True)]
         with atlas.writing() as db:
+            if new and start == 0:
+                db.run("DELETE FROM meanings")
+                db.run("INSERT OR REPLACE INTO about VALUES ('embedding_model', ?)", (model,))
             db.many("INSERT OR REPLACE INTO meanings VALUES (?, ?)", rows)
         report("labels", start + len(part), len(waiting))
     return len(waiting)
+
+
+def model_of(atlas: Atlas) -> str | None:
+    """The embedding model that the atlas's vectors are of, if it was ever given any."""
+    found = atlas.one(_MODEL)
+    return None if found is None else str(found[0])
 
 
 def embedded_by(atlas: Atlas) -> str:

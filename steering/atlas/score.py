@@ -54,6 +54,7 @@ def score(
             f"{str(atlas.path)!r} has no statistics, so it is not known which tokens a feature "
             "promotes. Run `steer atlas build --text FILE` first."
         )
+    trial = _Trial.of(model, sae)
     if restart:
         with atlas.writing() as db:
             db.run("DELETE FROM scores")
@@ -65,7 +66,6 @@ def score(
         )
     ]
     began = time.monotonic()
-    trial = _Trial.of(model, sae)
     for start in range(0, len(waiting), BATCH):
         features = waiting[start : start + BATCH]
         with explain_memory(), model.lock:

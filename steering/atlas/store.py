@@ -4,6 +4,7 @@ It knows no statistic and no label; what stands in the tables is the business of
 """
 
 import json
+import os
 import sqlite3
 import threading
 import weakref
@@ -107,12 +108,19 @@ class Atlas:
         # A kill between the first two steps of a new file leaves it empty.
         if file.exists() and file.stat().st_size:
             return cls.open(file, sae)
+        # Whole before it has its name: a kill leaves no file that says not whose it is.
+        part = file.with_name(f"{file.name}.{os.getpid()}.part")
         with explained(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            db = connect(file)
-            migrate(db)
-            _write_about(db, About.of(sae))
-            return cls(file, db)
+            part.unlink(missing_ok=True)
+            try:
+                with closing(connect(part)) as db:
+                    migrate(db)
+                    _write_about(db, About.of(sae))
+                part.replace(file)
+            finally:
+                part.unlink(missing_ok=True)
+        return cls.open(file, sae)
 
     @property
     def about(self) -> About:

@@ -168,8 +168,9 @@ def embed(
         from steering.atlas import meaning
         from steering.cli.atlas_files import open_to_write
 
-        name = embedding or meaning.DEFAULT_MODEL
-        encode = meaning.sentence_encoder(name)
-        with open_to_write(atlas, sae) as opened, bars() as report:
-            count = meaning.embed_labels(opened, encode, name, report)
+        with open_to_write(atlas, sae) as opened:
+            name = embedding or meaning.model_of(opened) or meaning.DEFAULT_MODEL
+            encode = meaning.sentence_encoder(name)
+            with bars() as report:
+                count = meaning.embed_labels(opened, encode, name, report)
         typer.echo(f"{count:,} labels embedded by {name}.")

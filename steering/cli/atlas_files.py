@@ -109,11 +109,14 @@ def atlas_if_any(path: Path | None, sae: "Sae") -> "Atlas | None":
 
 
 def names_of(sae: "Sae", path: Path | None) -> dict[int, str]:
-    """The labels of an SAE's features, where it has an atlas."""
-    from steering.atlas.labels import shown_labels
+    """The labels of features, from the SAE's file and its atlas as in `known.describe`."""
+    from steering.atlas.labels import PERSON, TRUTH, shown_labels
 
+    told = {feature: facts.label for feature, facts in sae.facts.items() if facts.label}
     opened = atlas_if_any(path, sae)
     if opened is None:
-        return {feature: facts.label for feature, facts in sae.facts.items() if facts.label}
+        return told
     with opened:
-        return {feature: label.text for feature, label in shown_labels(opened).items()}
+        shown = shown_labels(opened)
+    surer = {f: each.text for f, each in shown.items() if each.source in (PERSON, TRUTH)}
+    return {**{f: each.text for f, each in shown.items()}, **told, **surer}

@@ -79,11 +79,18 @@ def label(
             if feature is not None and text is not None:
                 set_label(opened, feature, text)
                 typer.echo(f"{feature}: {' '.join(text.split()) or 'no label of yours'}")
-            for name, given in _given(opened, from_ or [], facts, evidence=evidence):
-                typer.echo(f"{name}: {add_labels(opened, given)}")
-            if endpoint is not None and explainer is not None:
-                typer.echo(_explain(opened, endpoint, explainer, key, limit))
-            name_clusters(opened)
+            if (evidence or endpoint) and opened.about.median_norm is None:
+                raise AtlasError(
+                    f"{str(opened.path)!r} has no statistics to label by. Run "
+                    "`steer atlas build --text FILE` first."
+                )
+            try:
+                for name, given in _given(opened, from_ or [], facts, evidence=evidence):
+                    typer.echo(f"{name}: {add_labels(opened, given)}")
+                if endpoint is not None and explainer is not None:
+                    typer.echo(_explain(opened, endpoint, explainer, key, limit))
+            finally:
+                name_clusters(opened)  # after what was kept before an endpoint failed, too
 
 
 def _explain(
@@ -107,14 +114,15 @@ def _explain(
 def _to_label(
     path: Path | None, saes: tuple[str, ...], *, truth: bool
 ) -> "tuple[Atlas, dict[int, FeatureFacts]]":
-    """The atlas, begun where there is none yet, and the ground truth if that is wanted.
+    """The atlas, begun where an SAE has none yet, and the ground truth if that is wanted.
 
-    A given file says itself whose it is, so that the SAE need not be loaded.
+    A given file says itself whose it is, so that the SAE need not be loaded; one that is not there
+    is a mistyped one, unless an SAE is given for it.
     """
     from steering.atlas.places import path_to_write
     from steering.atlas.store import Atlas
 
-    if path is not None and path.is_file() and not (saes or truth):
+    if path is not None and not (saes or truth):
         return Atlas.open(path), {}
     from steering.cli.atlas_files import load_sae
     from steering.features import FEATURES_FILE

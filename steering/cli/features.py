@@ -99,7 +99,9 @@ def show(
         if json:
             from dataclasses import asdict
 
-            typer.echo(dump_json({**card.to_dict(), "examples": [asdict(e) for e in best]}))
+            link = _neuronpedia(neuronpedia, feature)
+            told = {**card.to_dict(), "neuronpedia": link, "examples": [asdict(e) for e in best]}
+            typer.echo(dump_json(told))
             return
         for line in _card_lines(card, neuronpedia):
             say(line)
@@ -125,9 +127,13 @@ def _card_lines(card: "Card", neuronpedia: str | None) -> list[str]:
     if card.partners:
         near = (f"{each.feature} ({each.closeness:.2f})" for each in card.partners[:8])
         lines.append(f"fires with: {', '.join(near)}")
-    if neuronpedia:
-        lines.append(f"https://www.neuronpedia.org/{neuronpedia}/{card.feature}")
-    return lines
+    link = _neuronpedia(neuronpedia, card.feature)
+    return lines if link is None else [*lines, link]
+
+
+def _neuronpedia(known: str | None, feature: int) -> str | None:
+    """The feature's page there, where the SAE says which one that is."""
+    return f"https://www.neuronpedia.org/{known}/{feature}" if known else None
 
 
 def _scored(score: float | None) -> str:
@@ -220,6 +226,10 @@ def suggest(
             from steering.atlas.suggest import suggest as find
 
             found = find(opened, phrase, limit=limit, encode=_encoder(opened))
+        if not found:
+            raise AtlasError(
+                f"No feature is found for {phrase!r}. Label features first: steer atlas label."
+            )
         if json:
             typer.echo(dump_json([each.to_dict() for each in found]))
             return
@@ -228,10 +238,6 @@ def suggest(
             # In norms: a multiple of the atlas's maximum would be one of another maximum to a
             # session that has a features file.
             say(f"-f {each.intervention.feature}={SHARE:g}norm\t{said}")
-        if not found:
-            raise AtlasError(
-                f"No feature is found for {phrase!r}. Label features first: steer atlas label."
-            )
 
 
 def _encoder(atlas: "Atlas") -> "Encode | None":

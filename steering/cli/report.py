@@ -77,20 +77,23 @@ def bars() -> Iterator[Callable[[str, int, int | None], None]]:
     """A bar on standard error for each thing that is done, one after the other."""
     from tqdm import tqdm
 
-    bars: dict[str, tqdm] = {}
+    shown: list[tuple[str, tqdm]] = []
 
     def report(what: str, done: int, total: int | None) -> None:
-        if what not in bars:
-            for bar in bars.values():
-                bar.close()
-            bars[what] = tqdm(desc=what, total=total, unit_scale=True, file=sys.stderr)
-        bars[what].update(done - bars[what].n)
+        # What begins anew, for a second SAE, has a bar of its own.
+        if not shown or shown[-1][0] != what or done < shown[-1][1].n:
+            close()
+            shown.append((what, tqdm(desc=what, total=total, unit_scale=True, file=sys.stderr)))
+        shown[-1][1].update(done - shown[-1][1].n)
+
+    def close() -> None:
+        if shown:
+            shown[-1][1].close()
 
     try:
         yield report
     finally:
-        for bar in bars.values():
-            bar.close()
+        close()
 
 
 def dump_json(data: Any) -> str:

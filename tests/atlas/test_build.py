@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from steering.errors import LoadError
 from tests import tiny
 from tests.atlas import made
 
@@ -447,6 +448,34 @@ def test_a_text_without_a_token_to_count_is_refused(content, tmp_path):
     text.write_text(content)
     with pytest.raises(AtlasError, match=r"no token to count in .*empty\.txt"):
         made.build(tmp_path / "a.sqlite", text)
+    assert not (tmp_path / "a.sqlite").exists()
+
+
+@pytest.mark.parametrize("ended", [KeyboardInterrupt(), LoadError("There is no such dataset.")])
+def test_a_build_that_ends_before_its_first_token_leaves_no_atlas(ended, tmp_path):
+    from steering.atlas.build import build
+    from steering.atlas.texts import TextSource
+
+    def never():
+        raise ended
+        yield ""
+
+    with pytest.raises(type(ended)):
+        build(made.model(), {tmp_path / "a.sqlite": tiny.sae()}, TextSource("none", never))
+    assert not (tmp_path / "a.sqlite").exists()
+
+
+def test_where_one_of_two_atlases_is_refused_the_other_is_not_begun(text, tmp_path):
+    from steering.atlas.build import build
+    from steering.atlas.texts import text_source
+    from steering.errors import AtlasError
+
+    foreign = tmp_path / "b.sqlite"
+    made.build(foreign, text).close()
+    saes = {tmp_path / "a.sqlite": tiny.sae(), foreign: tiny.sae(seed=1)}
+    with pytest.raises(AtlasError, match="is the atlas of SAE"):
+        build(made.model(), saes, text_source(str(text)))
+    assert not (tmp_path / "a.sqlite").exists()
 
 
 def test_an_atlas_of_another_sae_is_not_built_over(text, tmp_path):

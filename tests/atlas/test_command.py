@@ -177,6 +177,9 @@ def test_labels_are_taken_in_and_counted(built, steer, tmp_path):
     failed(steer("atlas", "label", "--atlas", built), "nothing to label")
     failed(steer("atlas", "label", "5", "--atlas", built), "nothing to label")
     failed(steer("atlas", "label", "64", "x", "--atlas", built), "features 0 to 63")
+    mistyped = tmp_path / "mistyped.sqlite"
+    failed(steer("atlas", "label", "5", "x", "--atlas", mistyped), "There is no atlas")
+    assert not mistyped.exists()
 
 
 @pytest.mark.parametrize(
@@ -261,6 +264,10 @@ def test_a_card_is_shown(built, steer):
     card = json.loads(steer("features", "show", "3", "--atlas", built, "--json").stdout)
     assert len(card["examples"]) == 5
     assert card["promoted"][0]["gain"] > 0
+    assert card["neuronpedia"] == "https://www.neuronpedia.org/tiny/1-res/3"
+    failed(
+        steer("features", "suggest", "zzzzzz", "--atlas", built, "--json"), "No feature is found"
+    )
     failed(steer("features", "show", "64", "--atlas", built), "features 0 to 63")
 
 

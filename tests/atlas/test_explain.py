@@ -188,12 +188,26 @@ def test_an_endpoint_is_asked_as_openai_is(endpoint):
     assert seen[1][1]["Authorization"] is None
 
 
+def answered(content, reason="stop"):
+    return {"choices": [{"message": {"content": content}, "finish_reason": reason}]}
+
+
+def test_what_a_model_thinks_aloud_is_no_part_of_its_answer(endpoint):
+    from steering.atlas.endpoint import Endpoint
+
+    address, _, answer = endpoint
+    answer["body"] = answered("<think>a sea?\nno</think>\nfog")
+    assert Endpoint(address, "m").ask("a", "b") == "fog"
+
+
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
         (401, {"error": "no key"}, r"refused \(401\).*no key"),
         (200, {"choices": []}, "does not answer as an OpenAI-compatible"),
         (200, [], "does not answer as an OpenAI-compatible"),
+        (200, answered("", "length"), "used up 2,000 tokens before it answered"),
+        (200, answered("<think>a sea?", "length"), "used up 2,000 tokens before it answered"),
     ],
 )
 def test_an_endpoint_that_fails_says_how(endpoint, status, body, words):

@@ -73,6 +73,7 @@ def test_clusters_are_the_blobs():
     rows, own = blobs()
     found = clusters(lay_out(rows), 5)
     assert len({(a, b) for a, b in zip(own.tolist(), found.tolist(), strict=True)}) == 5
+    assert len(set(found.tolist())) == 5
 
 
 def test_names_are_words_of_a_cluster_that_others_lack():

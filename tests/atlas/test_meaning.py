@@ -56,6 +56,20 @@ def test_only_new_labels_are_embedded_and_a_changed_one_again(atlas):
     assert embed_labels(atlas, encode, "another model") == 4
 
 
+def test_vectors_of_a_model_stay_until_there_are_others(atlas):
+    from steering.atlas.meaning import embed_labels, embedded_by, model_of, search_meaning
+
+    def broken(_texts):
+        raise RuntimeError("no memory")
+
+    assert model_of(atlas) is None
+    embed_labels(atlas, encode, "fake")
+    with pytest.raises(RuntimeError):
+        embed_labels(atlas, broken, "another")
+    assert model_of(atlas) == embedded_by(atlas) == "fake"
+    assert len(search_meaning(atlas, "mist", encode)) == 4
+
+
 def test_without_vectors_or_without_the_extra_it_says_what_to_do(atlas, monkeypatch):
     import sys
 

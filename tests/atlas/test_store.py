@@ -184,3 +184,15 @@ def test_an_open_atlas_sees_what_another_connection_built(tmp_path):
         with other.writing() as db:
             db.set_about(other.about, tokens=5, median_norm=2.0)
         assert (other.about.tokens, one.about.tokens) == (5, 5)
+
+
+def test_a_kill_while_a_file_is_begun_leaves_none(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("steering.atlas.store._write_about", killed)
+        with pytest.raises(KeyboardInterrupt):
+            created(tmp_path / "a.sqlite")
+    assert list(tmp_path.iterdir()) == []
+    created(tmp_path / "a.sqlite")
