@@ -4,6 +4,8 @@ import base64
 import binascii
 import json
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -83,15 +85,20 @@ def _unpack(packed: str) -> dict[str, object]:
     return data
 
 
+def same_saes(page: Mapping[str, Any], model: str, saes: Mapping[str, str]) -> bool:
+    """Whether what a page was made on is this model, by any of its names, with these SAEs."""
+    from steering.pairing import same_model
+
+    return page["saes"] == saes and same_model(page["model"], model)
+
+
 def require_same_saes(state: PageState, model: str, saes: dict[str, str]) -> None:
     """Refuse a state that was made on another model or SAE: its numbers mean something else here.
 
     Raises:
         LinkError: The state is of another model, or of other SAEs.
     """
-    from steering.pairing import same_model
-
-    if state.saes == saes and same_model(state.model, model):
+    if same_saes({"model": state.model, "saes": state.saes}, model, saes):
         return
     asked, loaded = ", ".join(state.saes) or "none", ", ".join(saes) or "none"
     other = "with another SAE" if state.saes != saes else "another model"

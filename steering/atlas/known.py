@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from steering.atlas.labels import PERSON, TRUTH
+from steering.atlas.labels import PERSON, TRUTH, shown_labels
 from steering.atlas.search import Found, described
 from steering.atlas.store import Atlas
 
@@ -28,6 +28,14 @@ def describe(sae: "Sae", atlas: Atlas | None, features: Sequence[int]) -> list[F
     return [with_facts(sae, each) for each in found]
 
 
+def labels_known(sae: "Sae", atlas: Atlas | None) -> dict[int, str]:
+    """The label of every feature that has one, as `describe` says it."""
+    told = {feature: facts.label for feature, facts in sae.facts.items() if facts.label}
+    shown = {} if atlas is None else shown_labels(atlas)
+    kept = {f: each.text for f, each in shown.items() if f not in told or _before_file(each.source)}
+    return {**told, **kept}
+
+
 def _unknown(feature: int) -> Found:
     return Found(
         feature=feature,
@@ -43,12 +51,17 @@ def _unknown(feature: int) -> Found:
     )
 
 
+def _before_file(source: str | None) -> bool:
+    """Whether a label in an atlas counts before the features file's."""
+    return source in (PERSON, TRUTH)
+
+
 def with_facts(sae: "Sae", found: Found) -> Found:
     """What an atlas says of a feature, and with it what the features file says."""
     facts = sae.facts.get(found.feature)
     if facts is None:
         return found
-    if facts.label and found.source not in (PERSON, TRUTH):
+    if facts.label and not _before_file(found.source):
         found = replace(found, label=facts.label, source=TRUTH, score=facts.reading_f1)
     # The file's maximum is the one that a strength in the rack is a multiple of.
     return replace(

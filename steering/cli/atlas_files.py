@@ -109,14 +109,11 @@ def atlas_if_any(path: Path | None, sae: "Sae") -> "Atlas | None":
 
 
 def names_of(sae: "Sae", path: Path | None) -> dict[int, str]:
-    """The labels of features, from the SAE's file and its atlas as in `known.describe`."""
-    from steering.atlas.labels import PERSON, TRUTH, shown_labels
+    """The labels of features, from the SAE's file and its atlas."""
+    from steering.atlas.known import labels_known
 
-    told = {feature: facts.label for feature, facts in sae.facts.items() if facts.label}
     opened = atlas_if_any(path, sae)
     if opened is None:
-        return told
+        return labels_known(sae, None)
     with opened:
-        shown = shown_labels(opened)
-    surer = {f: each.text for f, each in shown.items() if each.source in (PERSON, TRUTH)}
-    return {**{f: each.text for f, each in shown.items()}, **told, **surer}
+        return labels_known(sae, opened)

@@ -7,6 +7,27 @@ from tests.tiny import intervention
 from tests.ui.pages import PROMPT, host
 
 
+@pytest.fixture
+def with_atlas(tmp_path, monkeypatch):
+    """A page whose SAE has an atlas of a person's own, and the atlas, open."""
+    from steering.atlas.places import own_path
+    from steering.session import Session
+    from tests.atlas import made
+
+    monkeypatch.setattr("steering.atlas.places.user_folder", lambda: tmp_path / "own")
+    page = host(Session(made.model(), {"sae": tiny.sae()}))
+    sae = page.session.saes["sae"]
+    with made.build(own_path(sae), made.text_file(tmp_path), sae) as atlas:
+        yield page, atlas
+
+
+def _busiest(atlas):
+    """The feature that fired most often, and its maximum."""
+    found = atlas.one("SELECT feature, max_act FROM stats ORDER BY fired DESC")
+    assert found is not None
+    return found
+
+
 def test_the_rack_s_features_are_read_on_every_token():
     from ui.tabs.inspect import read_text
 
@@ -85,22 +106,14 @@ def test_features_are_found_by_the_words_of_their_labels(monkeypatch):
         search_words(page, "cake")
 
 
-def test_what_the_atlas_alone_names_is_found_with_what_it_knows(tmp_path, monkeypatch):
+def test_what_the_atlas_alone_names_is_found_with_what_it_knows(with_atlas):
     from steering.atlas.labels import set_label
-    from steering.atlas.places import own_path
     from steering.errors import FeatureError
-    from steering.session import Session
-    from tests.atlas import made
     from ui.tabs.inspect import search_words
 
-    monkeypatch.setattr("steering.atlas.places.user_folder", lambda: tmp_path / "own")
-    page = host(Session(made.model(), {"sae": tiny.sae()}))
-    sae = page.session.saes["sae"]
-    with made.build(own_path(sae), made.text_file(tmp_path), sae) as atlas:
-        busiest = atlas.one("SELECT feature FROM stats ORDER BY fired DESC")
-        assert busiest is not None
-        (feature,) = busiest
-        set_label(atlas, feature, "suspension bridges")
+    page, atlas = with_atlas
+    feature, _ = _busiest(atlas)
+    set_label(atlas, feature, "suspension bridges")
     (line,) = search_words(page, "bridge")["features"]
     assert (line["feature"], line["label"]) == (feature, "suspension bridges")
     assert "of tokens" in line["density"]
@@ -127,18 +140,11 @@ def test_behind_the_last_token_stands_what_the_model_would_write():
     assert "most likely write next" in strongest_at(page, PROMPT, 4)["note"]
 
 
-def test_the_heat_is_of_the_maximum_that_the_atlas_measured(tmp_path, monkeypatch):
-    from steering.atlas.places import own_path
-    from steering.session import Session
-    from tests.atlas import made
+def test_the_heat_is_of_the_maximum_that_the_atlas_measured(with_atlas):
     from ui.tabs.inspect import read_text
 
-    monkeypatch.setattr("steering.atlas.places.user_folder", lambda: tmp_path / "own")
-    page = host(Session(made.model(), {"sae": tiny.sae()}))
-    sae = page.session.saes["sae"]
-    with made.build(own_path(sae), made.text_file(tmp_path), sae) as atlas:
-        busiest = atlas.one("SELECT feature, max_act FROM stats ORDER BY fired DESC")
-        assert busiest is not None
-    (trace,) = read_text(page, PROMPT, [tiny.intervention(busiest[0], strength=1.0)])["traces"]
+    page, atlas = with_atlas
+    feature, most = _busiest(atlas)
+    (trace,) = read_text(page, PROMPT, [intervention(feature, strength=1.0)])["traces"]
     assert trace["max_known"]
-    assert trace["max"] == pytest.approx(busiest[1])
+    assert trace["max"] == pytest.approx(most)

@@ -9,7 +9,7 @@ from steering.presets import SavedSample
 from steering.records import Comparison
 from steering.requests import STEERED
 from ui.host import Host
-from ui.links import require_same_saes
+from ui.links import require_same_saes, same_saes
 from ui.panes import View, Writing, empty_view
 from ui.state import PageState, Turn, row_requests
 
@@ -114,7 +114,7 @@ def require_current(host: Host, page: dict[str, Any] | None) -> None:
     Raises:
         LoadError: Another model was loaded meanwhile.
     """
-    if page is not None and page != made_on(host):
+    if page is not None and not same_saes(page, **made_on(host)):
         raise LoadError(
             f"This page shows {page['model']!r} (SAEs: {', '.join(page['saes']) or 'none'}), and "
             "another model or SAE was loaded since. Reload the page to see that."

@@ -21,6 +21,7 @@ def wire(host: Host, parts: Layout) -> None:
     explore = parts.explore
     _wire_search(host, parts)
     _wire_cards(host, parts)
+    _wire_renaming(host, parts)
 
     def other_sae(alias: str, way: str, page: Any) -> Any:
         require_current(host, page)
@@ -162,6 +163,10 @@ def _wire_cards(host: Host, parts: Layout) -> None:
     asked = [explore.opened, explore.sae, explore.way, parts.made_on]
     shown = [explore.card, explore.trial, explore.sae, explore.atlas, explore.way]
     explore.opened.change(show, asked, shown, cancels=[tried], **PLUMBING)
+
+
+def _wire_renaming(host: Host, parts: Layout) -> None:
+    explore = parts.explore
 
     @toasting_or([gr.skip(), gr.skip(), gr.skip(), None])
     def rename(event: gr.EventData, shown: Table, page: Any) -> list[Any]:

@@ -21,6 +21,7 @@ from ui.map import (
     which_map,
 )
 from ui.toasts import PLUMBING, toast, toasting
+from ui.wiring.events import Opened
 from ui.wiring.rack import wire_opening, wire_picking
 
 # Where the text was too long or empty, its tab stays open and the map is out of sight.
@@ -34,7 +35,32 @@ _LOOK = """() => requestAnimationFrame(() => {
 
 def wire(host: Host, parts: Layout) -> None:
     """Put the map into its place in the Explore tab, and wire it."""
+    with parts.explore.map:
+        text = gr.Textbox(
+            label="Light the map up with a text (the unsteered model reads it)",
+            placeholder="Paste a text to see which features it fires.",
+            lines=2,
+            max_lines=6,
+            submit_btn="Light up",
+            elem_id="map-text",
+            interactive=True,
+        )
+        shown = _component(host)
 
+    _wire_choosing(host, parts, shown)
+
+    @toasting
+    def light(asked: str, now: dict[str, Any]) -> dict[str, Any]:
+        return lit_map(host.session, now["sae"], asked)
+
+    text.submit(light, [text, shown], shown, **PLUMBING)
+    _wire_showing(host, parts, text, shown)
+    wire_picking(host, parts, shown.pick_feature, lambda picked: [picked])
+    wire_picking(host, parts, shown.pick_group, _picks_of)
+    wire_opening(parts, shown)
+
+
+def _component(host: Host) -> gr.HTML:
     def points(asked: dict[str, Any]) -> dict[str, Any]:
         try:
             return packed_map(host.session, str(asked["sae"]))
@@ -48,17 +74,12 @@ def wire(host: Host, parts: Layout) -> None:
         except SteeringError as error:
             return {"problem": str(error)}
 
-    with parts.explore.map:
-        text = gr.Textbox(
-            label="Light the map up with a text (the unsteered model reads it)",
-            placeholder="Paste a text to see which features it fires.",
-            lines=2,
-            max_lines=6,
-            submit_btn="Light up",
-            elem_id="map-text",
-            interactive=True,
-        )
-        shown = map_component(points, describe)
+    return map_component(points, describe)
+
+
+def _wire_choosing(host: Host, parts: Layout, shown: gr.HTML) -> None:
+    """Whose map it is, making it, and the feature that is open on it."""
+    explore = parts.explore
 
     def begin(alias: str | None, now: dict[str, Any]) -> Any:
         found = which_map(host.session, alias)
@@ -68,14 +89,8 @@ def wire(host: Host, parts: Layout) -> None:
             warm_up(host.session, found["sae"])
         return found
 
-    explore = parts.explore
-    gr.on(
-        [explore.tab.select, explore.sae.change, explore.atlas.change, parts.made_on.change],
-        toasting(begin),
-        [explore.sae, shown],
-        shown,
-        **PLUMBING,
-    )
+    chosen = [explore.tab.select, explore.sae.change, explore.atlas.change, parts.made_on.change]
+    gr.on(chosen, toasting(begin), [explore.sae, shown], shown, **PLUMBING)
 
     def make(now: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -88,26 +103,14 @@ def wire(host: Host, parts: Layout) -> None:
 
     shown.make_map(make, shown, shown, trigger_mode="once", **PLUMBING)
 
-    @toasting
-    def light(asked: str, now: dict[str, Any]) -> dict[str, Any]:
-        return lit_map(host.session, now["sae"], asked)
-
-    text.submit(light, [text, shown], shown, **PLUMBING)
-    _wire_showing(host, parts, text, shown)
-
-    def point_at(opened: dict[str, Any] | None, now: dict[str, Any]) -> Any:
+    def point_at(opened: Opened | None, now: dict[str, Any]) -> Any:
         if not opened:
             return gr.skip()
         other = opened["sae"] != now["sae"]
         base = which_map(host.session, opened["sae"]) if other else now
         return {**(base or EMPTY), "opened": opened["feature"]}
 
-    parts.explore.opened.change(
-        toasting(point_at), [parts.explore.opened, shown], shown, **PLUMBING
-    )
-    wire_picking(host, parts, shown.pick_feature, lambda picked: [picked])
-    wire_picking(host, parts, shown.pick_group, _picks_of)
-    wire_opening(parts, shown)
+    explore.opened.change(toasting(point_at), [explore.opened, shown], shown, **PLUMBING)
 
 
 def _wire_showing(host: Host, parts: Layout, text: gr.Textbox, shown: gr.HTML) -> None:

@@ -61,41 +61,51 @@ def measure_causal(
     if told.sum() < 2:
         return _unlabelled(int(told.sum()), features, time.perf_counter() - started)
     change, along = _changes(session, [found.feature for found in chosen], texts, seed)
-    own = change.diagonal()
-    others = (change.sum(1) - own) / (told.sum() - told.int()).clamp(min=1)
-    below = int((told & (own < others)).sum())  # of whom no text tells, nothing is shown
-    least = round(0.9 * features)
-    random, another = (float(value[told].mean()) for value in along)
     return ClaimResult(
         name="causal",
         study=_STUDY,
         measured=f"{len(chosen)} features of highest F1, one a concept, ablated in {len(texts)} "
         "documents of held-out seeds; change in log-probability of the concepts' names",
         edits="ablate",
-        outcomes=(
-            Outcome(
-                "own words fall by more than the others'",
-                f"{below} of {len(chosen)}",
-                f"≥ {least} of {features}",
-                below >= least,
-            ),
-            Outcome(
-                "mean change of own words against the others', in nats",
-                f"{own[told].mean():.3f} against {others[told].mean():.3f}",
-                "own lower",
-                bool(own[told].mean() < others[told].mean()),
-            ),
-            Outcome(
-                "own words where as much is taken away along a random direction, and along another "
-                "of the features",
-                f"{random:.3f} and {another:.3f}",
-                "own lower than both",
-                bool(own[told].mean() < min(random, another)),
-            ),
-        ),
+        outcomes=_outcomes(change, along, told, features),
         seconds=time.perf_counter() - started,
         seed=seed,
         controls=f"random directions, seed {seed}; the next of the features",
+    )
+
+
+def _outcomes(
+    change: Float[Tensor, "feature concept"],
+    along: Float[Tensor, "control feature"],
+    told: Bool[Tensor, " feature"],
+    asked: int,
+) -> tuple[Outcome, ...]:
+    """What ablating changed; of whom no text tells, nothing is shown."""
+    own = change.diagonal()
+    others = (change.sum(1) - own) / (told.sum() - told.int()).clamp(min=1)
+    below, least = int((told & (own < others)).sum()), round(0.9 * asked)
+    mean, mean_others = float(own[told].mean()), float(others[told].mean())
+    random, another = (float(value[told].mean()) for value in along)
+    return (
+        Outcome(
+            "own words fall by more than the others'",
+            f"{below} of {len(own)}",
+            f"≥ {least} of {asked}",
+            below >= least,
+        ),
+        Outcome(
+            "mean change of own words against the others', in nats",
+            f"{mean:.3f} against {mean_others:.3f}",
+            "own lower",
+            mean < mean_others,
+        ),
+        Outcome(
+            "own words where as much is taken away along a random direction, and along another "
+            "of the features",
+            f"{random:.3f} and {another:.3f}",
+            "own lower than both",
+            mean < min(random, another),
+        ),
     )
 
 

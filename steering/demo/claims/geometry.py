@@ -61,12 +61,9 @@ def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
         seed: Of the shuffles.
     """
     started = time.perf_counter()
-    bridge = by_name()[BRIDGE]
     reads = reader_of_the_bridge(sae)
     ranked = [] if reads is None else _ranked(sae, reads.feature)
     nearest, around_steered = ranked[:NEAREST], _ranked(sae, steered)[:NEAREST]
-    nearness = [-float(tree_distance(bridge, each.concept)) for each, _ in ranked]
-    real, chance = _correlations([cosine for _, cosine in ranked], nearness, seed)
     return ClaimResult(
         name="neighbourhood",
         seed=seed,
@@ -88,18 +85,7 @@ def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
                 "≥ 6",
                 _in_region(nearest) >= 6,
             ),
-            Outcome(
-                f"rank correlation of cosine and nearness in the tree, {len(ranked)} features",
-                f"{real:.2f}",
-                "≥ 0.5",
-                real >= 0.5,
-            ),
-            Outcome(
-                "the same above 95 % of shuffles",
-                f"{real:.2f} against {chance:.2f}",
-                "above",
-                real > chance,
-            ),
+            *_follows_the_tree(ranked, seed),
             Outcome(
                 f"around the feature that its preset steers ({steered})",
                 _told(around_steered),
@@ -111,6 +97,27 @@ def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
         neighbours=tuple(_neighbour(each, cosine) for each, cosine in nearest),
         points=_map(sae, [each for each, _ in ranked], lambda each: each.concept.path[0]),
     )
+
+
+def _follows_the_tree(ranked: list[tuple[Labelled, float]], seed: int) -> list[Outcome]:
+    """Whether decoders nearer to the bridge's are of concepts nearer to it in the tree."""
+    bridge = by_name()[BRIDGE]
+    nearness = [-float(tree_distance(bridge, each.concept)) for each, _ in ranked]
+    real, chance = _correlations([cosine for _, cosine in ranked], nearness, seed)
+    return [
+        Outcome(
+            f"rank correlation of cosine and nearness in the tree, {len(ranked)} features",
+            f"{real:.2f}",
+            "≥ 0.5",
+            real >= 0.5,
+        ),
+        Outcome(
+            "the same above 95 % of shuffles",
+            f"{real:.2f} against {chance:.2f}",
+            "above",
+            real > chance,
+        ),
+    ]
 
 
 def reader_of_the_bridge(sae: Sae) -> Labelled | None:
