@@ -28,7 +28,7 @@ def bundle(tmp_path_factory):
     from steering.sae import Sae
     from steering.session import Session
 
-    folder = tiny.tiny_sae_folder(tmp_path_factory.mktemp("bundle"))
+    folder = tiny.tiny_sae_folder(tmp_path_factory.mktemp("bundle") / "sae")
     model = LanguageModel("tiny", tiny.hf_model(), tiny.tokenizer(chat=True))
     return Session(model, {"sae": Sae.load(folder)})
 
@@ -40,7 +40,7 @@ def steer(bundle, tmp_path, monkeypatch):
     from steering.session import Session
 
     monkeypatch.setattr(Session, "demo", classmethod(lambda cls: bundle))
-    monkeypatch.setattr("steering.presets.use.BUNDLE", bundle.saes["sae"].folder)
+    monkeypatch.setattr("steering.presets.use.BUNDLE", bundle.saes["sae"].folder.parent)
     monkeypatch.setattr("steering.presets.files.packaged_folder", lambda: tmp_path / "packaged")
     monkeypatch.setattr("steering.presets.files.user_folder", lambda: tmp_path / "own")
 

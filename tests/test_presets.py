@@ -402,6 +402,9 @@ def test_the_bundled_sae_is_kept_as_bundled(session, tmp_path, monkeypatch):
     preset = made(Session(session.model, {"sae": sae}))
     assert preset.is_bundled
     assert preset.saes["sae"].address is None
+    # The bundle's second SAE is not what `Session.demo()` loads, and is named by its folder.
+    sae.source = bundle / "sae-layer-1"
+    assert not made(Session(session.model, {"sae": sae})).is_bundled
 
 
 def test_the_published_schema_is_that_of_the_program():

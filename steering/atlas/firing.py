@@ -187,4 +187,10 @@ def _first_token(model: LanguageModel, target: str) -> int:
     ids = model.tokenizer.encode(target, add_special_tokens=False)
     if not ids:
         raise PromptError("The next word is empty. Write one, with the space before it.")
+    if len(ids) > 1:
+        pieces = ", ".join(repr(model.tokenizer.decode([each])) for each in ids)
+        raise PromptError(
+            f"The next word {target!r} is {len(ids)} tokens ({pieces}), and attribution is to one. "
+            "Give one of them; most words have the space before them in their token."
+        )
     return ids[0]

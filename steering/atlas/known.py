@@ -25,7 +25,8 @@ def describe(sae: "Sae", atlas: Atlas | None, features: Sequence[int]) -> list[F
         sae.require(feature)
     asked = dict.fromkeys(features, "")
     found = described(atlas, asked) if atlas is not None else [_unknown(each) for each in asked]
-    return [with_facts(sae, each) for each in found]
+    measured = atlas is not None and atlas.about.tokens > 0
+    return [with_facts(sae, each, measured=measured) for each in found]
 
 
 def labels_known(sae: "Sae", atlas: Atlas | None) -> dict[int, str]:
@@ -56,8 +57,15 @@ def _before_file(source: str | None) -> bool:
     return source in (PERSON, TRUTH)
 
 
-def with_facts(sae: "Sae", found: Found) -> Found:
-    """What an atlas says of a feature, and with it what the features file says."""
+def with_facts(sae: "Sae", found: Found, *, measured: bool) -> Found:
+    """What an atlas says of a feature, and with it what the features file says.
+
+    Args:
+        sae: Whose features file.
+        found: What the atlas says.
+        measured: Whether the atlas has statistics: then how often a feature fires is what they say,
+            as on its card, also where that is never.
+    """
     facts = sae.facts.get(found.feature)
     if facts is None:
         return found
@@ -66,6 +74,6 @@ def with_facts(sae: "Sae", found: Found) -> Found:
     # The file's maximum is the one that a strength in the rack is a multiple of.
     return replace(
         found,
-        density=found.density or facts.density or 0.0,
+        density=found.density if measured else facts.density or 0.0,
         max_act=facts.max_act or found.max_act,
     )

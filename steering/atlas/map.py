@@ -141,6 +141,14 @@ def _words(texts: Sequence[str]) -> list[str]:
     ]
 
 
+def silent_on_map(atlas: Atlas) -> int:
+    """How many features lie on the stored map that a build on another text did not see fire."""
+    (count,) = atlas.one(
+        "SELECT count(*) FROM places LEFT JOIN stats USING (feature) WHERE coalesce(fired, 0) = 0"
+    ) or (0,)
+    return count
+
+
 def map_points(atlas: Atlas) -> MapPoints:
     """The stored map.
 

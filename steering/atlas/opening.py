@@ -29,6 +29,8 @@ def connect(file: Path) -> sqlite3.Connection:
 
 def require_atlas(file: Path) -> None:
     """Refuse by name whatever is no whole atlas of a known version, without touching it."""
+    if file.is_dir():
+        raise AtlasError(f"{str(file)!r} is a folder, and an atlas is a file. Name one in it.")
     if not file.is_file():
         raise AtlasError(
             f"There is no atlas {str(file)!r}. Build one with `steer atlas build --text FILE`."

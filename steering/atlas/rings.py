@@ -40,7 +40,7 @@ def rings(neighbours: Sequence[Neighbour], radii: Sequence[float] = RADII) -> li
         AtlasError: The radii do not grow from above 0 to at most 2.
     """
     bounds = [0.0, *radii]
-    if not radii or any(a >= b for a, b in pairwise(bounds)) or radii[-1] > 2:
+    if not radii or not all(a < b for a, b in pairwise(bounds)) or radii[-1] > 2:
         raise AtlasError(
             f"The radii {list(radii)} are no rings. Give growing cosine distances above 0, at "
             "most 2."

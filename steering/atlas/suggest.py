@@ -68,7 +68,8 @@ def suggest(
             "`steer atlas build --text FILE` first."
         )
     usable = [found for found in _ranked(atlas, phrase, encode) if found.max_act > 0][:limit]
-    return [_suggestion(found, SHARE * atlas.about.median_norm, sae) for found in usable]
+    raw = SHARE * atlas.about.median_norm
+    return [Suggestion(found, _edit(found.feature, sae), raw) for found in usable]
 
 
 def _ranked(atlas: Atlas, phrase: str, encode: Encode | None) -> list[Found]:
@@ -91,14 +92,7 @@ def _ranked(atlas: Atlas, phrase: str, encode: Encode | None) -> list[Found]:
     return [best[feature] for feature in sorted(worth, key=lambda f: (-worth[f], f))]
 
 
-def _suggestion(found: Found, raw: float, sae: str | None) -> Suggestion:
-    strength = float(f"{raw / found.max_act:.2g}")
-    edit = Intervention(
-        feature=found.feature,
-        sae=sae,
-        edit="clamp",
-        strength=strength,
-        max_act=found.max_act,
-        max_act_source="atlas",
-    )
-    return Suggestion(found, edit, strength * found.max_act)
+def _edit(feature: int, sae: str | None) -> Intervention:
+    # In norms: a multiple of the atlas's maximum would be one of another maximum to a session that
+    # has a features file.
+    return Intervention(feature=feature, sae=sae, edit="clamp", strength=SHARE, unit="norm")

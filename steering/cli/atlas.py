@@ -73,6 +73,20 @@ def build(
             build_atlases(session.model, paths, source, BuildOptions(wanted, restart), report)
         for path in paths:
             typer.echo(str(path))
+            _say_where_the_map_is_old(path)
+
+
+def _say_where_the_map_is_old(path: Path) -> None:
+    from steering.atlas.map import silent_on_map
+    from steering.atlas.store import Atlas
+
+    with Atlas.open(path) as atlas:
+        silent = silent_on_map(atlas)
+    if silent:
+        say_note(
+            f"The map of {path.name} is older: {silent:,} of its features did not fire on this "
+            "text. `steer atlas map` makes it anew."
+        )
 
 
 def _paths(session: "Session", asked: Path | None) -> dict[Path, Any]:

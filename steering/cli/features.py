@@ -63,7 +63,10 @@ def search(
             return
         for each in found:
             badge = f"  [{each.steerability}]" if each.steerability else ""
-            say(f"{each.feature}\t{each.label or each.why}{badge}")
+            said = each.label or ""
+            # What was found by is said where the label does not say it.
+            beside = "" if each.why in ("", said) else f"  ({each.why})"
+            say(f"{each.feature}\t{said}{beside}{badge}")
         if not found:
             typer.echo(f"No feature is found by {words!r}.", err=True)
 
@@ -222,7 +225,6 @@ def suggest(
     """Suggest features for a phrase, with a strength to begin with."""
     with reporting():
         with open_atlas(atlas, sae) as opened:
-            from steering.atlas.suggest import SHARE
             from steering.atlas.suggest import suggest as find
 
             found = find(opened, phrase, limit=limit, encode=_encoder(opened))
@@ -235,9 +237,7 @@ def suggest(
             return
         for each in found:
             said = each.found.label or each.found.why
-            # In norms: a multiple of the atlas's maximum would be one of another maximum to a
-            # session that has a features file.
-            say(f"-f {each.intervention.feature}={SHARE:g}norm\t{said}")
+            say(f"-f {each.intervention.feature}={each.intervention.strength:g}norm\t{said}")
 
 
 def _encoder(atlas: "Atlas") -> "Encode | None":

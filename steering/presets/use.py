@@ -74,8 +74,8 @@ def lasting_model_name(session: "Session") -> str:
 
 
 def is_bundled(sae: "Sae") -> bool:
-    """Whether an SAE is the one that comes with the program."""
-    return sae.folder is not None and sae.folder.resolve().is_relative_to(BUNDLE.resolve())
+    """Whether an SAE is the one that `Session.demo()` loads; the bundle holds another one too."""
+    return sae.folder is not None and sae.folder.resolve() == (BUNDLE / "sae").resolve()
 
 
 def _source_of(sae: "Sae") -> SaeSource:

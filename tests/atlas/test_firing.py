@@ -139,3 +139,5 @@ def test_texts_without_a_token_that_counts_are_refused():
         contrast(model, sae, encoded(model, TEXT), empty)
     with pytest.raises(PromptError, match="next word is empty"):
         active(model, sae, encoded(model, TEXT), target="")
+    with pytest.raises(PromptError, match=r"is 2 tokens .*Give one of them"):
+        active(model, sae, encoded(model, TEXT), target=" fog bridge")

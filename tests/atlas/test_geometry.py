@@ -60,7 +60,9 @@ def test_rings_hold_every_neighbour_up_to_the_last_radius_once():
         assert all(1 - n.cosine <= ring.outer for n in ring.neighbours)
 
 
-@pytest.mark.parametrize("radii", [(), (0.0, 0.5), (0.5, 0.5), (0.9, 0.5), (0.5, 2.5)])
+@pytest.mark.parametrize(
+    "radii", [(), (0.0, 0.5), (0.5, 0.5), (0.9, 0.5), (0.5, 2.5), (float("nan"),)]
+)
 def test_radii_that_are_no_rings_are_refused(radii):
     from steering.atlas.rings import rings
     from steering.errors import AtlasError

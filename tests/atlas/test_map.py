@@ -126,7 +126,7 @@ def test_what_every_cluster_says_alike_is_no_clusters_name():
 def test_the_map_is_stored_with_live_features_alone(tmp_path):
     from steering.atlas.cards import show
     from steering.atlas.labels import set_label
-    from steering.atlas.map import make_map, map_points, name_clusters
+    from steering.atlas.map import make_map, map_points, name_clusters, silent_on_map
 
     sae = tiny.sae()
     atlas = made.build(tmp_path / "a.sqlite", made.text_file(tmp_path), sae)
@@ -141,6 +141,10 @@ def test_the_map_is_stored_with_live_features_alone(tmp_path):
     set_label(atlas, live[0], "a lighthouse")
     name_clusters(atlas)
     assert show(atlas, live[0]).cluster == "lighthouse"
+    assert silent_on_map(atlas) == 0
+    with atlas.writing() as db:
+        db.many("UPDATE stats SET fired = 0 WHERE feature = ?", [(live[0],), (live[1],)])
+    assert silent_on_map(atlas) == 2
 
 
 def test_there_is_no_map_before_a_build(tmp_path):

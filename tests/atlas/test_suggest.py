@@ -47,11 +47,9 @@ def test_a_phrase_suggests_clamps_at_half_the_median_norm(atlas):
     assert found[0].found.feature == known
     assert found[-1].found.feature == weak
     first = found[0].intervention
-    assert (first.edit, first.unit, first.sae) == ("clamp", "max_act", "mine")
-    assert first.max_act == found[0].found.max_act
-    half = 0.5 * (atlas.about.median_norm or 0)
-    assert found[0].raw == pytest.approx(half, rel=0.05)
-    assert (first.strength or 0) * (first.max_act or 0) == pytest.approx(found[0].raw)
+    # Not as a multiple of its maximum, which may be another one in a session.
+    assert (first.edit, first.strength, first.unit, first.sae) == ("clamp", 0.5, "norm", "mine")
+    assert found[0].raw == pytest.approx(0.5 * (atlas.about.median_norm or 0))
     assert {each.found.feature for each in suggest(atlas, "suspension of belief")} >= {other}
     assert len(suggest(atlas, "the golden gate bridge", limit=1)) == 1
 

@@ -44,6 +44,27 @@ def find(page, words, way, other=""):
     return finding.find(page, "sae", finding.Asked(words, way, other))
 
 
+def test_a_second_text_whose_box_was_never_shown_is_empty():
+    from ui.explore.finding import Asked
+
+    assert Asked("bridge", "label", None).complete
+    assert not Asked("bridge", "contrast", None).complete
+
+
+def test_how_often_a_feature_fires_is_what_the_atlas_counted_as_on_its_card(built, monkeypatch):
+    from steering.atlas.labels import set_label
+    from steering.features import FeatureFacts
+
+    atlas, silent = atlas_of(built), busiest(built)
+    with atlas.writing() as db:
+        db.many("UPDATE stats SET density = 0 WHERE feature = ?", [(silent,)])
+    facts = {silent: FeatureFacts(max_act=2.0, density=0.25, label="a hidden bay")}
+    monkeypatch.setattr(built.session.saes["sae"], "facts", facts)
+    set_label(atlas, silent, "a hidden bay")
+    (row,) = rows(find(built, "hidden bay", "label"))
+    assert (row["feature"], row["density"]) == (silent, "0 %")
+
+
 def rows(table):
     return [row for group in table["groups"] for row in group["rows"]]
 
@@ -168,7 +189,7 @@ def test_a_suggestion_goes_into_the_rack_with_its_strength(built):
     asked = suggest(atlas_of(built), "red bridges", limit=1)[0].intervention
     row = rows(find(built, "red bridges", "phrase"))[0]
     assert picked_intervention(built.session, row) == asked
-    assert row["amount"] == f"clamp {asked.strength:g} × max"
+    assert row["amount"] == f"clamp {asked.strength:g} × norm"
 
 
 def test_without_an_atlas_labels_and_texts_still_find_features(page, monkeypatch):
@@ -346,7 +367,8 @@ def test_a_persons_own_label_wins_everywhere_and_can_be_taken_back(built):
     assert [each["source"] for each in view["labels"]] == ["person", "elsewhere"]
     assert label_of(built.session, "sae", feature) == HOSTILE
     assert rows(find(built, "bridge", "label"))[0]["label"] == HOSTILE
-    assert rows(relabelled(table, "sae", feature, HOSTILE))[0]["label"] == HOSTILE
+    named = rows(relabelled(table, "sae", feature, HOSTILE))[0]
+    assert (named["label"], named["score"]) == (HOSTILE, None)
     rename(built, "sae", feature, "")
     assert card_of(built, "sae", feature)["label"] == "fog over the bay"
     assert [each.source for each in labels(atlas_of(built), feature)] == ["elsewhere"]

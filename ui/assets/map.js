@@ -164,7 +164,7 @@ async function load() {
   pointAt(value.opened);
   retool();
   list();
-  status.textContent = `${points.n.toLocaleString("en")} features that were seen to fire.` + (stage.kind() === "webgl" ? "" : " This browser has no WebGL of a graphics card, so they are drawn on a plain canvas: the same points.");
+  status.textContent = `${points.n.toLocaleString("en")} features on the map.` + (stage.kind() === "webgl" ? "" : " This browser has no WebGL of a graphics card, so they are drawn on a plain canvas: the same points.");
 }
 
 function paintAll() {

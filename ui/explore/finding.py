@@ -40,13 +40,18 @@ class Asked:
     """Of the ways "text" and "contrast", a text."""
     way: str
     """One of `WAYS`."""
-    other: str = ""
-    """The second text of the way "contrast"."""
+    other: str | None = ""
+    """The second text of the way "contrast"; None where its box was never shown."""
 
     @property
     def complete(self) -> bool:
         """Whether there is enough to search with."""
-        return bool(self.words.strip()) and (self.way != "contrast" or bool(self.other.strip()))
+        return bool(self.words.strip()) and (self.way != "contrast" or bool(self.second.strip()))
+
+    @property
+    def second(self) -> str:
+        """The second text, empty where there is none."""
+        return self.other or ""
 
 
 def find(host: Host, alias: str | None, asked: Asked) -> Table:
@@ -65,7 +70,7 @@ def find(host: Host, alias: str | None, asked: Asked) -> Table:
     count = sum(len(each["rows"]) for each in groups)
     shown = f"“{_short(asked.words)}”"
     if asked.way == "contrast":
-        shown += f" against “{_short(asked.other)}”"
+        shown += f" against “{_short(asked.second)}”"
     title = (
         f"{count} found for {shown}" if count else f"Nothing found for {shown}. {_TRY[asked.way]}"
     )
@@ -176,7 +181,7 @@ def _by_contrast(host: Host, alias: str, asked: Asked) -> list[Group]:
     from steering.atlas.firing import contrast
 
     session = host.session
-    one, other = (_encoded(host, alias, text) for text in (asked.words, asked.other))
+    one, other = (_encoded(host, alias, text) for text in (asked.words, asked.second))
     found = contrast(session.model, session.saes[alias], one, other, limit=MOST_OF_A_RANK)
     sides = {"More in the first text": found.first, "More in the second text": found.second}
     return [

@@ -37,7 +37,8 @@ def rows_of(host: Host, alias: str, why: Mapping[int, str]) -> list[Row]:
 def rows_from(host: Host, alias: str, atlas: Atlas, found: Sequence[Found]) -> list[Row]:
     """A row for each feature that a search of the atlas has read already."""
     sae = host.session.saes[alias]
-    return [_row(host, alias, atlas, with_facts(sae, each)) for each in found]
+    measured = atlas.about.tokens > 0
+    return [_row(host, alias, atlas, with_facts(sae, each, measured=measured)) for each in found]
 
 
 def _row(host: Host, alias: str, atlas: Atlas | None, found: Found) -> Row:
@@ -100,14 +101,14 @@ def _levels(counts: Sequence[int]) -> list[int]:
 
 
 def relabelled(table: Table, alias: str, feature: int, label: str) -> Table:
-    """The same table after a person has named a feature."""
+    """The same table after a person has named a feature: a score was the label's before."""
     return {
         **table,
         "groups": [
             {
                 **each,
                 "rows": [
-                    {**row, "label": label}
+                    {**row, "label": label, "score": None, "source": None}
                     if (row["sae"], row["feature"]) == (alias, feature)
                     else row
                     for row in each["rows"]
