@@ -25,8 +25,7 @@ def describe(sae: "Sae", atlas: Atlas | None, features: Sequence[int]) -> list[F
         sae.require(feature)
     asked = dict.fromkeys(features, "")
     found = described(atlas, asked) if atlas is not None else [_unknown(each) for each in asked]
-    measured = atlas is not None and atlas.about.tokens > 0
-    return [with_facts(sae, each, measured=measured) for each in found]
+    return with_facts(sae, atlas, found)
 
 
 def labels_known(sae: "Sae", atlas: Atlas | None) -> dict[int, str]:
@@ -57,15 +56,17 @@ def _before_file(source: str | None) -> bool:
     return source in (PERSON, TRUTH)
 
 
-def with_facts(sae: "Sae", found: Found, *, measured: bool) -> Found:
-    """What an atlas says of a feature, and with it what the features file says.
+def with_facts(sae: "Sae", atlas: Atlas | None, found: Sequence[Found]) -> list[Found]:
+    """What an atlas says of features, and with it what the features file says.
 
-    Args:
-        sae: Whose features file.
-        found: What the atlas says.
-        measured: Whether the atlas has statistics: then how often a feature fires is what they say,
-            as on its card, also where that is never.
+    How often one fires is what an atlas with statistics says, as on its card, also where that is
+    never.
     """
+    measured = atlas is not None and atlas.about.tokens > 0
+    return [_with_facts(sae, each, measured) for each in found]
+
+
+def _with_facts(sae: "Sae", found: Found, measured: bool) -> Found:
     facts = sae.facts.get(found.feature)
     if facts is None:
         return found

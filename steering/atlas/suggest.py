@@ -49,7 +49,7 @@ def suggest(
 
     Features are found by their labels, by the tokens they promote, and with an encoder by what
     their labels mean; those known to steer count for more, and those known not to for little. Each
-    is clamped at half of the median residual norm, given in multiples of its maximum.
+    is clamped at half of the median residual norm, and given in norms.
 
     Args:
         atlas: Of the SAE; it must have been built.

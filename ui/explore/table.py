@@ -36,9 +36,8 @@ def rows_of(host: Host, alias: str, why: Mapping[int, str]) -> list[Row]:
 
 def rows_from(host: Host, alias: str, atlas: Atlas, found: Sequence[Found]) -> list[Row]:
     """A row for each feature that a search of the atlas has read already."""
-    sae = host.session.saes[alias]
-    measured = atlas.about.tokens > 0
-    return [_row(host, alias, atlas, with_facts(sae, each, measured=measured)) for each in found]
+    known = with_facts(host.session.saes[alias], atlas, found)
+    return [_row(host, alias, atlas, each) for each in known]
 
 
 def _row(host: Host, alias: str, atlas: Atlas | None, found: Found) -> Row:
