@@ -1,6 +1,7 @@
 """Which atlas and which SAE the flags of `steer atlas` and `steer features` mean."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,7 +114,5 @@ def names_of(sae: "Sae", path: Path | None) -> dict[int, str]:
     from steering.atlas.known import labels_known
 
     opened = atlas_if_any(path, sae)
-    if opened is None:
-        return labels_known(sae, None)
-    with opened:
+    with opened or nullcontext():
         return labels_known(sae, opened)

@@ -185,9 +185,12 @@ def test_every_way_to_search_finds_something(page: Page) -> None:
     expect(page.locator(".rack .row .edit")).to_have_value("clamp")
     search(page, "xylophone")
     expect(page.locator(".explore-found tr")).to_have_count(0)
+    search(page, "bridge")
+    expect(page.locator(".explore-found tr")).not_to_have_count(0)
     page.fill("#explore-words textarea, #explore-words input", "")
     page.click("#explore-words button")
     assert "nothing to search for" in toasts(page)
+    expect(page.locator(".explore-found tr")).to_have_count(0)
 
 
 def test_a_page_without_an_atlas_says_how_to_build_one_and_can(

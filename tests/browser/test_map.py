@@ -19,6 +19,7 @@ from tests.atlas import made
 from tests.browser.conftest import CHROMIUM, FLAGS, Heard, generate, shot, visit
 from tests.ui.pages import PROMPT
 from tests.ui.serving import served
+from ui.assets import script
 
 if TYPE_CHECKING:
     from ui.host import Host
@@ -286,6 +287,25 @@ def test_a_lasso_lists_what_it_encloses_and_adds_it(
     shot(opened, "map-lasso")
     opened.click(".map-panel >> text=Add all")
     expect(opened.locator(".rack .row")).to_have_count(len(listed))
+
+
+def test_a_group_too_large_to_list_offers_only_what_is_listed(browser: Browser) -> None:
+    page = browser.new_page()
+    page.add_script_tag(content=script("map/panel.js"))
+    page.evaluate("""() => {
+      const features = [3, 5].map((feature) => ({ feature, name: `#${feature}`, label: "" }));
+      const does = { addAll: (all) => { document.title = all.join(); } };
+      for (const count of [2, 5000]) {
+        const panel = document.body.appendChild(document.createElement("div"));
+        drawPanel(panel, { title: "Lasso", group: true, count, features }, does);
+      }
+    }""")
+    all_of_it, part_of_it = page.locator("button.strong").all()
+    expect(all_of_it).to_have_text("Add all")
+    expect(part_of_it).to_have_text("Add these 2")
+    part_of_it.click()
+    assert page.title() == "3,5"
+    page.close()
 
 
 def test_a_text_lights_the_map_up_and_its_list_points_at_it(

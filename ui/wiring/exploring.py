@@ -107,7 +107,8 @@ def _asked(parts: Layout) -> list[Any]:
 def _wire_search(host: Host, parts: Layout) -> None:
     explore = parts.explore
 
-    @toasting
+    # What was found before is not what is asked for now, so it does not stay below a refusal.
+    @toasting_or(table.EMPTY)
     def search(page: Any, alias: str, *written: str) -> Table:
         require_current(host, page)
         return finding.find(host, alias, Asked(*written))

@@ -23,7 +23,7 @@ function drawPanel(panel, list, does) {
   const left = list.count - list.features.length;
   fill(panel,
     el("div", { class: "line head" }, el("h4", {}, list.title),
-      list.group ? el("button", { type: "button", class: "quiet strong", disabled: !list.features.length, on: { click: () => does.addAll(list.features.map((each) => each.feature)) } }, "Add all") : null,
+      list.group ? el("button", { type: "button", class: "quiet strong", disabled: !list.features.length, on: { click: () => does.addAll(list.features.map((each) => each.feature)) } }, left > 0 ? `Add these ${list.features.length}` : "Add all") : null,
       list.group ? el("button", { type: "button", class: "quiet", "aria-label": "Close the group", on: { click: does.close } }, "✕") : null),
     el("ul", { "aria-label": list.title }, ...list.features.map((each) => featureRow(each, does))),
     left > 0 ? el("p", { class: "about" }, `and ${left.toLocaleString("en")} more${list.group ? "; choose a smaller group to see them" : ""}`) : null);
