@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from steering.errors import AtlasError
 from tests import tiny
 from tests.atlas import made
-from tests.browser.conftest import CHROMIUM, FLAGS, Heard, generate, shot, visit
+from tests.browser.conftest import CHROMIUM, FLAGS, Heard, NewPage, generate, shot, visit
 from tests.ui.pages import PROMPT
 from tests.ui.serving import served
 from ui.assets import script
@@ -289,8 +289,8 @@ def test_a_lasso_lists_what_it_encloses_and_adds_it(
     expect(opened.locator(".rack .row")).to_have_count(len(listed))
 
 
-def test_a_group_too_large_to_list_offers_only_what_is_listed(browser: Browser) -> None:
-    page = browser.new_page()
+def test_a_group_too_large_to_list_offers_only_what_is_listed(new_page: NewPage) -> None:
+    page = new_page()
     page.add_script_tag(content=script("map/panel.js"))
     page.evaluate("""() => {
       const features = [3, 5].map((feature) => ({ feature, name: `#${feature}`, label: "" }));
@@ -305,7 +305,6 @@ def test_a_group_too_large_to_list_offers_only_what_is_listed(browser: Browser) 
     expect(part_of_it).to_have_text("Add these 2")
     part_of_it.click()
     assert page.title() == "3,5"
-    page.close()
 
 
 def test_a_text_lights_the_map_up_and_its_list_points_at_it(
