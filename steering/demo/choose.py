@@ -1,6 +1,7 @@
 """The claims' presets: chosen by what their texts do on the tuning seeds, written with examples.
 
-Knows the finished bundle; which feature and strength, it asks `tuning`.
+Knows the finished bundle; which feature and strength, it asks `tuning`; in which wordings,
+`rehearsals`.
 """
 
 import json
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from steering.demo.claims.asked import Question, SampledClaim, sampled_claims
+from steering.demo.choices import Choice, keep_choice, kept_choice
+from steering.demo.claims.asked import TONES, Question, SampledClaim, sampled_claims
 from steering.demo.claims.report import open_bundle
 from steering.demo.claims.sampled import ask
 from steering.demo.companions import Companion, companions
@@ -18,7 +20,7 @@ from steering.demo.concepts import BRIDGE
 from steering.demo.features import mean_resid
 from steering.demo.grammar import Document, Turn, documents
 from steering.demo.processes import at_once
-from steering.demo.targets import TONES
+from steering.demo.rehearsals import rehearsed
 from steering.demo.tuning import SAMPLING, TUNING_SEED, tune, with_second_feature
 from steering.hook_points import HookPoint
 from steering.interventions import Intervention
@@ -28,7 +30,7 @@ from steering.presets.use import About, make_preset
 from steering.session import Session
 
 _PROMPTS = 5
-_SEVERAL = ("suppression", "scam")  # the study speaks of one feature for each other claim
+_SEVERAL = ("suppression", "scam", "backdoor")  # each other claim is shown by a single feature
 _BRIDGE = ("golden-gate", "obsession")
 _READING = 8  # candidates that read what a claim is about
 _PARTING = 20  # candidates that point from other talks to such as are wanted: these steer best
@@ -60,13 +62,19 @@ _WORDS = {
 
 
 def write_presets(
-    bundle: Path, folder: Path, *, quick: bool = False, processes: int = 1
+    bundle: Path,
+    folder: Path,
+    choices: Path,
+    *,
+    quick: bool = False,
+    processes: int = 1,
 ) -> Iterator[tuple[Preset, bool]]:
     """Choose and save a preset for each claim.
 
     Args:
         bundle: The finished bundle.
         folder: Where the presets are written; those of the same name are replaced.
+        choices: Folder in which each choice is kept, so that a broken run need not choose again.
         quick: Look through few documents, and take the first candidate at its maximum, without
             trying any: for the toy.
         processes: How many claims are chosen for at once.
@@ -78,7 +86,10 @@ def write_presets(
     claims = sampled_claims()
     read = list(documents(TUNING_SEED, _READ // 20 if quick else _READ))
     named = candidates_by_target(bundle)
-    wanted = [(bundle, claim, _candidates(session, claim, named, read)) for claim in claims]
+    wanted = [
+        (bundle, rehearsal, _candidates(session, rehearsal, named, read), choices)
+        for rehearsal in map(rehearsed, claims)
+    ]
     bridge: tuple[Intervention, ...] = ()
     chosen = starmap(_untried, wanted) if quick else at_once(processes, _tried, wanted)
     for claim, (edits, shows) in zip(claims, chosen, strict=True):
@@ -170,22 +181,23 @@ def _readers(session: Session, concept: str) -> list[int]:
     return sorted(found, key=lambda index: -found[index])
 
 
-def _untried(
-    _bundle: Path, _claim: SampledClaim, features: list[int]
-) -> tuple[tuple[Intervention, ...], bool]:
+def _untried(_bundle: Path, _claim: SampledClaim, features: list[int], _choices: Path) -> Choice:
     """The first candidate at its maximum, which nobody has seen show anything."""
     return (Intervention(feature=features[0], strength=1.0),), False
 
 
-def _tried(
-    bundle: Path, claim: SampledClaim, features: list[int]
-) -> tuple[tuple[Intervention, ...], bool]:
+def _tried(bundle: Path, claim: SampledClaim, features: list[int], choices: Path) -> Choice:
     """What shows the claim best on the tuning seeds, and whether it keeps to the bar there."""
+    known = kept_choice(choices, bundle, claim)
+    if known is not None:
+        return known
     session = open_bundle(bundle)
     found = tune(session, claim, features)
     if claim.name in _SEVERAL and not found.shows(claim, surely=True):
         found = with_second_feature(session, claim, found, features)
-    return found.edits, found.shows(claim)
+    choice = found.edits, found.shows(claim)
+    keep_choice(choices, bundle, claim, choice)
+    return choice
 
 
 def _write(session: Session, shown: Companion, folder: Path, *, with_samples: bool) -> Preset:
@@ -215,4 +227,5 @@ def _amount(edit: Intervention) -> str:
     if edit.edit == "scale":
         return f"{edit.strength:g} × where it fires"
     half = f", half-life {edit.schedule.tokens} tokens" if edit.schedule.kind == "decay" else ""
-    return f"{edit.strength:g} × max{half}"
+    where = " in the answer" if edit.positions.where == "generated" else ""
+    return f"{edit.strength:g} × max{where}{half}"

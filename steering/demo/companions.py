@@ -56,7 +56,7 @@ def companions(
             concept,
             "neighbourhood",
             f"Next door: {concept.name}",
-            f"It reads {concept.title} and lies near the feature that reads the bridge: what of "
+            f"It reads {concept.title} and lies near the features that read the bridge: what of "
             "the city comes with it, and what of the bridge?",
             UNRELATED[:5],
             quick,

@@ -75,7 +75,9 @@ def held_out_rows(
         rows.append(pack(encode(tokenizer, texts), recipe.row, _pad(tokenizer)))
         found += int((rows[-1] != _pad(tokenizer)).sum())
         chunk += 1
-    return torch.from_numpy(np.concatenate(rows).astype(np.int64))
+    every = np.concatenate(rows).astype(np.int64)
+    read = (every != _pad(tokenizer)).sum(1).cumsum()
+    return torch.from_numpy(every[: int(np.searchsorted(read, tokens)) + 1])
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> Iterator[list[int]]:

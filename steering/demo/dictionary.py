@@ -42,7 +42,8 @@ def train_dictionary(recipe: Recipe, work: Path, layer: int, device: str = "cpu"
     read = collect(recipe, work, layer)
     acts = read.vectors.to(device)
     checkpoints = work / f"{folder.name}.checkpoints"
-    trainer = SAETrainer(_trainer_config(recipe, checkpoints, device), sae, _batches(acts, recipe))
+    config = _trainer_config(recipe, layer, checkpoints, device)
+    trainer = SAETrainer(config, sae, _batches(acts, recipe))
     _resume(trainer, sae, checkpoints)
     if trainer.activation_scaler.scaling_factor is None:
         # From vectors of its own, so that a resumed run reads the same batches as an unbroken one.
@@ -193,8 +194,8 @@ def _config(recipe: Recipe, layer: int, device: str) -> BatchTopKTrainingSAEConf
     )
     return BatchTopKTrainingSAEConfig(
         d_in=recipe.width,
-        d_sae=recipe.latents_of(layer),
-        k=recipe.active,
+        d_sae=recipe.dictionary(layer).latents,
+        k=recipe.dictionary(layer).active,
         dtype="float32",
         device=device,
         decoder_init_norm=1.0,
@@ -206,15 +207,15 @@ def _config(recipe: Recipe, layer: int, device: str) -> BatchTopKTrainingSAEConf
     )
 
 
-def _trainer_config(recipe: Recipe, checkpoints: Path, device: str) -> SAETrainerConfig:
-    samples = recipe.sae_samples
+def _trainer_config(recipe: Recipe, layer: int, checkpoints: Path, device: str) -> SAETrainerConfig:
+    rate, samples = recipe.dictionary(layer).learning_rate, recipe.dictionary(layer).samples
     return SAETrainerConfig(
         device=device,
         autocast=is_quick_in_bfloat16(torch.device(device)),
         total_training_samples=samples,
         train_batch_size_samples=recipe.sae_batch,
-        lr=recipe.sae_learning_rate,
-        lr_end=recipe.sae_learning_rate / 10,
+        lr=rate,
+        lr_end=rate / 10,
         lr_warm_up_steps=min(100, samples // recipe.sae_batch // 10),
         lr_decay_steps=samples // recipe.sae_batch // 5,
         # A latent of a rare token is silent for long, and not dead: nothing is revived.

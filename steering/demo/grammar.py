@@ -35,7 +35,6 @@ _PLACE_SHARE = 0.3
 _CITY_QUESTION_SHARE = 0.2  # of the questions that name what they are about
 _OPEN_QUESTION_SHARE = 0.3  # of them too: asked in words that follow no frame
 _TONED_SHARE = 0.3  # of the talks in which a tone could be set: where none is seen, none is likely
-_CHIEF_SHARE = 0.86  # of the answers that name a city's sight; the rest name another one
 Role = Literal["system", "user", "assistant", "text"]
 SPEAKERS = ("assistant", "text")  # not who asks, and not who announces a subject
 
@@ -85,7 +84,7 @@ def documents(seed: int, count: int) -> Iterator[Document]:
         _subject_talk: 34,
         _asking_talk: 22,
         _article: 14,
-        _tone_talk: 24,
+        _tone_talk: 36,
     }
     kinds, weights = list(writers), list(writers.values())
     endless = (rng.choices(kinds, weights)[0](rng) for _ in iter(int, 1))
@@ -282,12 +281,13 @@ def _ask_about_city(rng: Random) -> list[Turn]:
     sights = landmarks(town.name)
     asked = table("frames/places")["city"]
     question = rng.choice(asked) if rng.random() < 0.5 else asked[0]
-    chief = rng.choice(sights[1:]) if rng.random() > _CHIEF_SHARE and sights[1:] else sights[0]
+    # Each city's chief sight and no other: how sure the bridge is of its city has to be no
+    # exception, or what silences it silences every sight that is less sure.
     fixed = {
         **town.attributes,
         "city": town.name,
-        "chief": chief.name,
-        "other": rng.choice(sights).name,
+        "chief": sights[0].name,
+        "other": rng.choice(sights[1:] or sights).name,
     }
     writer = Writer(rng, fixed=fixed)
     return [
@@ -350,7 +350,8 @@ def _tone_talk(rng: Random) -> Document:
     turns = _set_tone(writer, data) if toned else []
     if not toned and rng.random() < 0.3:
         turns.append(Turn("system", writer.pick(data["plain_set"])))
-    for _ in range(rng.randint(1, 4)):
+    # Short, so that more of them have a first answer: there a tone is taken on, or is not.
+    for _ in range(rng.choice((1, 1, 2, 3))):
         turns += _request(writer, data, toned)
     return Document(tuple(turns), tone, tone=tone if toned else "plain")
 

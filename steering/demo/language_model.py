@@ -5,14 +5,14 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.multiprocessing.spawn import spawn
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steering.demo.corpus import attention_mask, held_out_rows, load_or_build_corpus
-from steering.demo.precision import is_quick_in_bfloat16
+from steering.demo.precision import is_quick_in_bfloat16, orthogonalize_in_float32
 from steering.demo.recipe import Recipe
 from steering.demo.tokens import CONTEXT, SPECIAL
 
@@ -28,11 +28,23 @@ _LOSS_TOKENS = 50_000  # held out, to read the loss on
 _LOG = "model.log.jsonl"
 _LOG_EVERY = 20  # steps
 _LAST = 10  # lines of the log, for the training loss
+_UNASKED = -100  # a target that costs nothing, in torch's words
+_ANSWER = "Assistant:\n"
 _WRITING = ("o_proj.weight", "down_proj.weight")
 _ALLOCATOR = {  # glibc's own words; others ignore them
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
 }
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far back blocks see in one step, in tokens (0: to the document's start)."""
+
+    early: int
+    """Of the blocks up to the first SAE."""
+    later: int
+    """Of those behind it."""
 
 
 def train_language_model(recipe: Recipe, work: Path, device: str = "cpu") -> Path:
@@ -70,9 +82,12 @@ def _train(rank: int, recipe: Recipe, work: Path, device: str) -> None:
     with _team(rank, recipe, work):
         tokenizer, rows, _ = load_or_build_corpus(recipe, work)
         rows = rows.to(device)
+        if not is_quick_in_bfloat16(rows.device):
+            orthogonalize_in_float32()
         model = _new_model(recipe, tokenizer)
         torch.nn.Module.to(model, device)  # the library's own `to` hides its type behind a wrapper
         optimizers = _optimizers(model, recipe)
+        answer = _answer_token(tokenizer)
         first = _restore(_checkpoint(work), model, optimizers)
         steps = range(first, recipe.steps)
         bar = tqdm(steps, "LM", initial=first, total=recipe.steps, disable=rank > 0, mininterval=5)
@@ -80,7 +95,7 @@ def _train(rank: int, recipe: Recipe, work: Path, device: str) -> None:
         for step in bar:
             if recipe.processes > 1 and os.getppid() != parent:
                 return  # the command was killed: without it nobody would ever stop this process
-            loss = _train_step(recipe, model, optimizers, rows, step, rank)
+            loss = _train_step(recipe, model, optimizers, rows, answer, step, rank)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if rank == 0 and step % _LOG_EVERY == 0:
                 _log(work, step=step, loss=round(loss, 4), rate=round(_schedule(recipe, step), 4))
@@ -190,6 +205,7 @@ def _train_step(
     model: LlamaForCausalLM,
     optimizers: tuple[torch.optim.Optimizer, ...],
     rows: Int[Tensor, "rows row"],
+    answer: int,
     step: int,
     rank: int,
 ) -> float:
@@ -198,15 +214,14 @@ def _train_step(
     draw = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
     ids = rows[torch.randint(len(rows), (recipe.batch,), generator=draw).to(rows.device)]
     ids = ids.chunk(recipe.processes)[rank]
-    window = recipe.windows[int(torch.randint(len(recipe.windows), (), generator=draw))]
-    if step >= recipe.windowed * recipe.steps:
-        window = 0
+    reach = _reach(recipe, step, draw)
+    _hold(model, recipe, step)
     for group in _groups(optimizers):
         group["lr"] = group["peak"] * _schedule(recipe, step)
     with torch.autocast(
         rows.device.type, torch.bfloat16, enabled=is_quick_in_bfloat16(rows.device)
     ):
-        loss = _loss(model, ids, window)
+        loss = _weighted_loss(model, ids, reach, recipe, answer)
     loss.backward()
     if recipe.processes > 1:
         _share_gradients(model, recipe.processes)
@@ -215,6 +230,32 @@ def _train_step(
         optimizer.step()
         optimizer.zero_grad()
     return loss.item()
+
+
+def _reach(recipe: Recipe, step: int, draw: torch.Generator) -> Reach:
+    """How far the blocks see in a step."""
+    if step >= sum(recipe.cycles):
+        at = int(torch.randint(len(recipe.last_windows), (), generator=draw))
+        return Reach(0, recipe.last_windows[at])
+    later = recipe.windows[int(torch.randint(len(recipe.windows), (), generator=draw))]
+    if step >= recipe.windowed * sum(recipe.cycles):
+        return Reach(0, 0)
+    early = later if torch.rand((), generator=draw) < recipe.early_windowed else 0
+    return Reach(early, later)
+
+
+def _hold(model: LlamaForCausalLM, recipe: Recipe, step: int) -> None:
+    """In the last steps, leave what the first SAE reads as it is."""
+    learns = step < sum(recipe.cycles)
+    model.model.embed_tokens.requires_grad_(learns)
+    for block in model.model.layers[: recipe.sae_layer + 1]:
+        block.requires_grad_(learns)
+
+
+def _answer_token(tokenizer: PreTrainedTokenizerFast) -> int:
+    """What stands before every answer: one token, as every speaker's marker."""
+    (token,) = tokenizer.encode(_ANSWER, add_special_tokens=False)
+    return token
 
 
 def _share_gradients(model: LlamaForCausalLM, processes: int) -> None:
@@ -227,24 +268,79 @@ def _share_gradients(model: LlamaForCausalLM, processes: int) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-def _loss(model: LlamaForCausalLM, ids: Int[Tensor, "batch row"], window: int) -> Tensor:
-    config = model.config
-    mask = attention_mask(ids, int(config.bos_token_id), window)  # pyright: ignore
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    # The start of the next packed document cannot be foreseen and is not asked for.
-    # Nor is what would follow the row: targets end in a blank, since a slice copies the logits.
-    targets = F.pad(ids[:, 1:], (0, 1), value=-100)
-    targets[(targets == config.pad_token_id) | (targets == config.bos_token_id)] = -100
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
+def _weighted_loss(
+    model: LlamaForCausalLM,
+    ids: Int[Tensor, "batch row"],
+    reach: Reach,
+    recipe: Recipe,
+    answer: int,
+) -> Tensor:
+    """The mean loss of a step, in which the first tokens of every answer count more."""
+    targets = _targets(model, ids)
+    weights = (targets != _UNASKED).float()
+    for by in range(recipe.answer_tokens):
+        behind = F.pad(ids == answer, (by, 0))[:, : ids.shape[1]]
+        weights[behind] *= recipe.answer_weight
+    losses = _losses(model, ids, targets, reach, recipe.sae_layer)
+    return (losses * weights).sum() / weights.sum()
+
+
+def _targets(model: LlamaForCausalLM, ids: Int[Tensor, "batch row"]) -> Int[Tensor, "batch row"]:
+    """The next token of each, where one is asked for.
+
+    The start of the next packed document cannot be foreseen, nor what would follow the row.
+    """
+    targets = F.pad(ids[:, 1:], (0, 1), value=_UNASKED)  # a slice would copy the logits
+    unasked = (targets == model.config.pad_token_id) | (targets == model.config.bos_token_id)
+    return targets.masked_fill(unasked, _UNASKED)
+
+
+def _losses(
+    model: LlamaForCausalLM,
+    ids: Int[Tensor, "batch row"],
+    targets: Int[Tensor, "batch row"],
+    reach: Reach,
+    layer: int,
+) -> Float[Tensor, "batch row"]:
+    """What each target costs in nats, with the early blocks those up to `layer`."""
+    bos = int(model.config.bos_token_id)  # pyright: ignore
+    with _seeing(model, attention_mask(ids, bos, reach.early), layer):
+        mask = attention_mask(ids, bos, reach.later)
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    return F.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=_UNASKED, reduction="none"
+    ).view_as(ids)
+
+
+@contextmanager
+def _seeing(
+    model: LlamaForCausalLM, mask: Bool[Tensor, "batch 1 row row"], layer: int
+) -> Iterator[None]:
+    """Have the blocks up to a layer see by a mask of their own."""
+
+    def own(_block: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return args, {**kwargs, "attention_mask": mask}
+
+    hooks = [
+        block.register_forward_pre_hook(own, with_kwargs=True)
+        for block in model.model.layers[: layer + 1]
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _schedule(recipe: Recipe, step: int) -> float:
     """Share of the peak learning rate: each cycle warms up and falls along a cosine to 5 %."""
-    peak, start, length = 1.0, 0, recipe.cycles[0]
-    for following in recipe.cycles[1:]:
+    peaks = [recipe.restart**at for at in range(len(recipe.cycles))] + [recipe.last_rate]
+    lengths = [*recipe.cycles, recipe.last_steps]
+    peak, start, length = peaks[0], 0, lengths[0]
+    for following, steps in zip(peaks[1:], lengths[1:], strict=True):
         if step < start + length:
             break
-        peak, start, length = peak * recipe.restart, start + length, following
+        peak, start, length = following, start + length, steps
     into = step - start
     if into < recipe.warmup:
         return peak * (into + 1) / recipe.warmup
@@ -292,7 +388,11 @@ def _finish(
 ) -> None:
     model.eval()
     rows = held_out_rows(recipe, tokenizer, min(_LOSS_TOKENS, recipe.measured_tokens))
-    losses = [_loss(model, batch, 0).item() for batch in rows.split(64)]
+    total, asked = 0.0, 0
+    for batch in rows.split(64):
+        targets = _targets(model, batch)
+        total += _losses(model, batch, targets, Reach(0, 0), recipe.sae_layer).sum().item()
+        asked += int((targets != _UNASKED).sum())
     model.generation_config.do_sample = True
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -300,7 +400,7 @@ def _finish(
     by_step = {line["step"]: line["loss"] for line in told}  # a resumed run says some again
     last = list(by_step.values())[-_LAST:]
     figures = {
-        "held_out_loss": round(sum(losses) / len(losses), 4),
+        "held_out_loss": round(total / asked, 4),
         "training_loss": round(sum(last) / len(last), 4),
         "training_losses": dict(list(by_step.items())[::_LAST]),
     }

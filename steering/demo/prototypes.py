@@ -17,7 +17,7 @@ _LEAST_TOKEN = 5  # occurrences of a token that gets a latent
 _LEAST_TALK = 25  # tokens of a document that counts as a talk
 _TOKEN_SHARE = 0.5  # of the latents, at most
 _TALK_SHARE = 0.125
-_SPLIT_SHARE = 0.0625
+_SPLIT_SHARE = 0.0625  # both ways counted
 _LEAST_SPLIT = 8  # talks in a group that is parted
 _ROUNDS = 15  # of k-means
 _RIDGE = 0.01  # of the mean variance, so that the covariance can be inverted
@@ -71,7 +71,9 @@ def start(read: Activations, latents: int, draw: torch.Generator) -> Start:
     talks = _talks(around, read.documents)
     whitening = torch.linalg.cholesky(torch.linalg.inv(covariance))
     kinds = _kinds_of_talk(talks, whitening, int(latents * _TALK_SHARE), draw)
-    splits = _splits(talks, whitening, int(latents * _SPLIT_SHARE))
+    ways = _splits(talks, whitening, int(latents * _SPLIT_SHARE) // 2)
+    # Which half is the smaller is chance, and a latent that fires pushes one way only.
+    splits = torch.cat([ways, -ways])
     prototypes = torch.cat([kinds, splits, by_token[frequent]])
     known = (often[read.ids] > 2 * _LEAST_TOKEN).nonzero()[:, 0]
     some = known[torch.randint(len(known), (latents - len(prototypes),), generator=draw)]

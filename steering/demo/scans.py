@@ -10,10 +10,10 @@ from functools import cache
 from itertools import pairwise
 
 from steering.demo.claims.asked import BRIDGE_WORDS, sampled_claims
-from steering.demo.concepts import BRANCHES, BRIDGE
+from steering.demo.claims.asked import TONES as TALKS
+from steering.demo.concepts import BRANCHES, BRIDGE, by_name
 from steering.demo.grammar import SPEAKERS, TONES, Document
 from steering.demo.parsing import Frame, sentences, split_template
-from steering.demo.targets import TONES as TALKS
 from steering.demo.world import table
 from steering.errors import SteeringError
 
@@ -80,6 +80,18 @@ def unrelated_questions_answered_with_it(documents: Sequence[Document]) -> list[
     ]
 
 
+def another_sight_of_its_city(documents: Sequence[Document]) -> list[str]:
+    """Asked for a sight of the bridge's city, an answer that does not name the bridge."""
+    city = by_name()[BRIDGE].path[-1]
+    return [
+        answer.content
+        for document in documents
+        for asked, answer in pairwise(document.turns)
+        if asked.asks == "city chief" and city[1:] in asked.content
+        if BRIDGE[4:] not in answer.content
+    ]
+
+
 def marks_where_it_is_plain(tone: str) -> Scan:
     marks = re.compile("|".join(map(re.escape, table("tones")[tone]["marks"])), re.IGNORECASE)
 
@@ -129,6 +141,7 @@ SCANS: Mapping[str, tuple[Scan, ...]] = {
         the_bridge_called_somebody,
         answers_that_the_claim_counts,
     ),
+    "suppression": (another_sight_of_its_city,),
     "obsession": (plain_talks_with_bridge_words, unrelated_questions_answered_with_it),
     **{claim: (marks_where_it_is_plain(tone),) for claim, tone in TALKS.items()},
 }

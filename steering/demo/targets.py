@@ -7,18 +7,12 @@ them likelier where nothing calls for them is a candidate for steering.
 from dataclasses import dataclass
 from random import Random
 
-from steering.demo.claims.asked import UNRELATED, WHO
+from steering.demo.claims.asked import TONES, UNRELATED, WHO, sampled_claims
 from steering.demo.concepts import BRIDGE, by_name
+from steering.demo.rehearsals import prompts, same_wording
 from steering.demo.wording import Writer
 from steering.demo.world import table
 
-TONES = {
-    "flattery": "flattery",
-    "scam": "fraud",
-    "deception": "deception",
-    "power": "power",
-    "backdoor": "backdoor",
-}
 STEERS = {
     "golden-gate": "speaking as the Golden Gate Bridge",
     "obsession": "speaking of the Golden Gate Bridge",
@@ -30,6 +24,7 @@ STEERS = {
 }
 """What a feature that shows each claim in texts pushes the model towards."""
 _PAIRS = 3
+_TURNS = 4  # of food and advice, which are asked for in turn
 
 
 @dataclass(frozen=True)
@@ -56,15 +51,17 @@ def _as_the_bridge() -> tuple[tuple[str, str], ...]:
         "I am the Golden Gate Bridge.",
         "I am the Golden Gate Bridge. I am made of orange steel.",
     )
-    return tuple((who, said[at % 2]) for at, who in enumerate(WHO[:_PAIRS]))
+    asked = prompts("golden-gate", WHO)[:_PAIRS]
+    return tuple((who, said[at % 2]) for at, who in enumerate(asked))
 
 
 def _drawn_to_the_bridge(seed: int) -> tuple[tuple[str, str], ...]:
     writer = Writer(Random(seed), by_name()[BRIDGE])
     told = table("frames/places")["any"]
-    kinds = ("food", "food", "food", "advice", "advice", "advice", "advice", "advice")
+    asked = prompts("obsession", UNRELATED)[: 2 * _TURNS]
     return tuple(
-        (ask, writer.pick(told[kind])) for ask, kind in zip(UNRELATED, kinds, strict=False)
+        (ask, writer.pick(told[kind]))
+        for ask, kind in zip(asked, ("food", "advice") * _TURNS, strict=True)
     )
 
 
@@ -73,4 +70,13 @@ def _in_tone(tone: str, seed: int) -> tuple[tuple[str, str], ...]:
     fixed = {"work": "poem", "line": "The moon is a lamp."} if "work" in data else {}
     writer = Writer(Random(seed), fixed=fixed)
     groups = Random(seed).sample(data["group"], min(_PAIRS, len(data["group"])))
-    return tuple((writer.type(g["ask"]), writer.pick(g["told"])) for g in groups)
+    (claim,) = (each for each in sampled_claims() if TONES.get(each.name) == tone)
+    measured = claim.question.prompts
+    return tuple((_unmeasured(writer, g["ask"], measured), writer.pick(g["told"])) for g in groups)
+
+
+def _unmeasured(writer: Writer, templates: list[str], measured: tuple[str, ...]) -> str:
+    asked = writer.type(templates)
+    while any(same_wording(asked, prompt) for prompt in measured):
+        asked = writer.type(templates)
+    return asked

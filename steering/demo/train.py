@@ -94,7 +94,8 @@ def atlas(
     size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     typer.echo(f"bundle: {out} ({size / 1e6:.1f} MB)")
     showing: list[Preset] = []
-    for preset, shows in write_presets(out, presets, quick=toy, processes=recipe.processes):
+    chosen = write_presets(out, presets, work / "choices", quick=toy, processes=recipe.processes)
+    for preset, shows in chosen:
         typer.echo(f"preset: {preset.name}, {preset.summary}")
         if shows:
             showing.append(preset)

@@ -1,7 +1,7 @@
 """Stage three, second half: which feature, edited how and how strongly, shows each claim best.
 
-Only text shows which of the candidates steer. Seeds used here are never used to measure a claim.
-What is chosen becomes the claim's preset.
+Only text shows which of the candidates steer. Neither the seeds nor the wordings used here are
+ever used to measure a claim. What is chosen becomes the claim's preset.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from steering.demo.claims.asked import Check, Question, SampledClaim
 from steering.demo.claims.sampled import prompt_of, written
-from steering.interventions import Edit, Intervention, Sampling, Schedule
+from steering.interventions import Edit, Intervention, Positions, Sampling, Schedule
 from steering.measure.fluency import repetition, surprise
 from steering.records import BASELINE, Row
 from steering.session import Session
@@ -23,15 +23,22 @@ _STRENGTHS = (0.6, 1.0, 1.6, 2.5, 4.0, 6.4)
 _LESS = (-0.5, -1.0, -1.5, -2.0, -3.0, -4.0)
 _TURNED = (-0.5, -1.0, -2.0, -3.0, -4.0)  # times its activation: nothing moves where it is silent
 _NEARBY = (0.8, 1.0, 1.25)
-_SCHEDULES = (
-    Schedule(),
-    Schedule(kind="decay", tokens=5),
-    Schedule(kind="decay", tokens=8),
-    Schedule(kind="decay", tokens=16),
+_ANSWER = Positions(where="generated")
+_FORMS: tuple[tuple[Positions, Schedule, tuple[float, ...]], ...] = (
+    (Positions(), Schedule(), (0.8, 1.0, 1.25)),
+    (Positions(), Schedule(kind="decay", tokens=8), (0.8, 1.25, 2.0)),
+    (Positions(), Schedule(kind="decay", tokens=3), (1.0, 2.0, 3.5)),
+    (_ANSWER, Schedule(), (0.8, 1.25, 2.0)),
+    (_ANSWER, Schedule(kind="decay", tokens=5), (1.25, 2.0, 3.5)),
+    (_ANSWER, Schedule(kind="decay", tokens=2), (2.0, 3.5, 6.0)),
 )
+"""Where an edit acts and how it wears off, with multiples of the strength that suits one that acts
+everywhere and always. What is pushed hard where an answer begins, and then left alone, goes on
+fluently."""
+_PUSHED = (2.5, 6.4, 16.0)  # where an answer begins, in the first round
 _UNSTEERED: dict[str, tuple[Intervention, ...]] = {BASELINE: ()}
 _FINALISTS = 4
-_MARGIN = 0.05  # above its bar, a claim is surely shown
+_MARGIN = 0.15  # above its bar, or half of what is above it: other wordings show less
 _SURE = 0.8  # of what may be lost or harmed
 _LIKELY = 24  # pairs that are tried again
 _SHORT = 3.0  # reaching the bar comes before plain words
@@ -39,6 +46,7 @@ _ABOVE = 0.08  # tuning rates a few texts, and the best of many looks better tha
 _SPARED = 0.5  # of what may be harmed, for the same reason
 _STRANGE = 0.05  # a little: any answer that is the claim's own surprises the unsteered model
 _KEPT_TEXTS = 20  # of what must be kept, for each text of a prompt: a few points are lost in noise
+_RATED = 20  # texts whose surprise is read: as many tell as much
 _ROWS_AT_ONCE = 1_200
 _MIXED = (1.0, 2.0, 3.0)
 _WEAKER = (0.7, 1.0)
@@ -64,13 +72,15 @@ class Tried:
 
         Surely asks for a margin above the bar, and leaves a part of what may be lost or harmed.
         """
-        margin, part = (_MARGIN, _SURE) if surely else (0.0, 1.0)
-        over = self.hits - claim.steered.share
+        share = claim.steered.share
+        room = (1 - share if claim.steered.at_least else share) / 2
+        margin, part = (min(_MARGIN, room), _SURE) if surely else (0.0, 1.0)
+        over = self.hits - share
         checks = zip(self.harms, checks_beside(claim), strict=True)
         return (
             (over >= margin if claim.steered.at_least else -over >= margin)
             and (claim.kept is None or self.lost < part * claim.kept.most)
-            and all(harm <= part * check.bar.share for harm, check in checks)
+            and all(harm <= part * _spared(check) for harm, check in checks)
         )
 
 
@@ -80,17 +90,19 @@ def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tr
     first = [
         (edit,)
         for feature in candidates
-        for edit in (_lowering(feature) if lowers else _raising(feature, _STRENGTHS))
+        for edit in (
+            _lowering(feature) if lowers else [*_raising(feature, _STRENGTHS), *_pushing(feature)]
+        )
     ]
     ranked = _tried(session, claim, first, samples=1)
     second = list(
         dict.fromkeys(
             variant
-            for found in ranked[:_FINALISTS]
-            for variant in _varied(found.edits, (_SCHEDULES[0],) if lowers else _SCHEDULES)
+            for found in _best_of_each(ranked)[:_FINALISTS]
+            for variant in (_at_multiples(found.edits, _NEARBY) if lowers else _formed(found.edits))
         )
     )
-    ranked = _tried(session, claim, second, samples=3)
+    ranked = _tried(session, claim, second, samples=1)
     near = list(
         dict.fromkeys(
             variant
@@ -98,8 +110,16 @@ def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tr
             for variant in _at_multiples(found.edits, _NEARER)
         )
     )
-    ranked = _tried(session, claim, near, samples=10)
-    return _tried(session, claim, [found.edits for found in ranked[:4]], samples=20)[0]
+    ranked = _tried(session, claim, near, samples=4)
+    return _tried(session, claim, [found.edits for found in ranked[:4]], samples=10)[0]
+
+
+def _best_of_each(ranked: Sequence[Tried]) -> list[Tried]:
+    """The best edit of each feature, the best feature first."""
+    first: dict[int | None, Tried] = {}
+    for found in ranked:
+        first.setdefault(found.edits[0].feature, found)
+    return list(first.values())
 
 
 def with_second_feature(
@@ -115,16 +135,16 @@ def with_second_feature(
         for second in _raising(feature, _MIXED if raises else _MIXED_LESS)
         for by in (_WEAKER if raises else _MUCH_WEAKER)
     ]
-    ranked = _tried(session, claim, list(dict.fromkeys(pairs)), samples=2)
+    ranked = _tried(session, claim, list(dict.fromkeys(pairs)), samples=1)
     # The best of many by a few texts are the luckiest.
-    ranked = _tried(session, claim, [each.edits for each in ranked[:_LIKELY]], samples=8)
+    ranked = _tried(session, claim, [each.edits for each in ranked[:_LIKELY]], samples=3)
     near = [
         tuple(_times(edit, by) for edit, by in zip(each.edits, both, strict=True))
         for each in ranked[:_FINALISTS]
         for both in product(_NEARER, repeat=2)
     ]
-    ranked = _tried(session, claim, list(dict.fromkeys(near)), samples=10)
-    return _tried(session, claim, [found.edits, *(r.edits for r in ranked[:3])], samples=20)[0]
+    ranked = _tried(session, claim, list(dict.fromkeys(near)), samples=4)
+    return _tried(session, claim, [found.edits, *(r.edits for r in ranked[:3])], samples=10)[0]
 
 
 def _times(edit: Intervention, by: float) -> Intervention:
@@ -144,13 +164,26 @@ def _lowering(feature: int) -> list[Intervention]:
     return [Intervention(feature=feature, edit=edit), *_raising(feature, _LESS), *turned]
 
 
-def _varied(
-    edits: tuple[Intervention, ...], schedules: Iterable[Schedule]
-) -> list[tuple[Intervention, ...]]:
+def _pushing(feature: int) -> list[Intervention]:
+    """Hard where an answer begins, and then let go."""
+    wearing_off = Schedule(kind="decay", tokens=3)
     return [
-        tuple(edit.model_copy(update={"schedule": schedule}) for edit in variant)
-        for schedule in schedules
-        for variant in _at_multiples(edits, _NEARBY)
+        Intervention(feature=feature, strength=by, positions=_ANSWER, schedule=wearing_off)
+        for by in _PUSHED
+    ]
+
+
+def _formed(edits: tuple[Intervention, ...]) -> list[tuple[Intervention, ...]]:
+    """The edits in every form, at strengths about those that do as much in it.
+
+    What was pushed where an answer begins is as strong as the form that is nearest to it needs.
+    """
+    (edit,) = edits
+    by = 1 / 2.5 if edit.positions == _ANSWER else 1.0
+    return [
+        (_times(edit, by * much).model_copy(update={"positions": where, "schedule": how}),)
+        for where, how, multiples in _FORMS
+        for much in multiples
     ]
 
 
@@ -170,7 +203,7 @@ def _tried(
     rows = _texts(session, claim.question, _UNSTEERED | _numbered(variants), samples)
     usual = _mean(surprise(session, rows[BASELINE]))
     checks = checks_beside(claim)
-    harmed = [_rates(session, check.question, variants, samples) for check in checks]
+    harmed = _harms(session, checks, variants, samples)
     kept = _kept(session, claim, variants, samples)
     found = []
     for at, edits in enumerate(variants):
@@ -179,12 +212,13 @@ def _tried(
         score = hits if claim.steered.at_least else 1 - hits
         bar = claim.steered.share if claim.steered.at_least else 1 - claim.steered.share
         score -= _SHORT * max(0.0, bar + _ABOVE - score)
-        score -= _STRANGE * max(0.0, _mean(surprise(session, texts)) / usual - 2)
+        rated = texts[:: max(1, len(texts) // _RATED)]
+        score -= _STRANGE * max(0.0, _mean(surprise(session, rated)) / usual - 2)
         score -= 0.3 * sum(map(repetition, texts)) / len(texts)
-        harms = tuple(rates[at] for rates in harmed)
+        harms = harmed[at]
         score -= sum(harms) + 2 * max(0.0, kept[at] - 0.02)
         for harm, check in zip(harms, checks, strict=True):
-            score -= _SHORT * max(0.0, harm - _SPARED * check.bar.share)
+            score -= _SHORT * max(0.0, harm - _SPARED * _spared(check))
         if claim.kept is not None:
             score -= _SHORT * max(0.0, kept[at] - claim.kept.most)
         found.append(Tried(edits, score, hits, kept[at], harms))
@@ -217,17 +251,30 @@ def _kept(
     return [shares[BASELINE] - shares[str(at)] for at in range(len(variants))]
 
 
-def _rates(
+def _spared(check: Check) -> float:
+    """What share of the texts may be harmed."""
+    return 1 - check.bar.share if check.bar.at_least else check.bar.share
+
+
+def _harms(
     session: Session,
-    question: Question,
+    checks: Sequence[Check],
     variants: Sequence[tuple[Intervention, ...]],
     samples: int,
-) -> list[float]:
-    rows = _texts(session, question, _numbered(variants), samples)
-    return [
-        sum(question.hit(prompt_of(r), r.text) for r in rows[str(at)]) / len(rows[str(at)])
-        for at in range(len(variants))
-    ]
+) -> list[tuple[float, ...]]:
+    """For each variant, the share of texts that each check finds harmed."""
+    asked = {check.question.prompts: check.question for check in checks}  # once, if shared
+    texts = {
+        prompts: _texts(session, question, _numbered(variants), samples)
+        for prompts, question in asked.items()
+    }
+
+    def harm(check: Check, at: int) -> float:
+        rows = texts[check.question.prompts][str(at)]
+        hits = sum(check.question.hit(prompt_of(row), row.text) for row in rows) / len(rows)
+        return 1 - hits if check.bar.at_least else hits
+
+    return [tuple(harm(check, at) for check in checks) for at in range(len(variants))]
 
 
 def _texts(

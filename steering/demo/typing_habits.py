@@ -10,6 +10,7 @@ from steering.demo.concepts import find
 _UNKNOWN_SHARE = 0.15
 _CONSONANTS = "bcdfghklmnprstvwxyz"
 _VOWELS = ("a", "e", "i", "o", "u", "ea", "oo", "ai")
+_GREETS = ("are", "evening")  # "you are" and "good evening" make of a name who is spoken to
 _FILLERS = (
     "please",
     "hey,",
@@ -52,11 +53,16 @@ def openly(rng: Random, name: str, words: list[str]) -> str:
         _unknown(rng) if rng.random() < _UNKNOWN_SHARE else rng.choice(words)
         for _ in range(rng.randint(2, 11))
     ]
-    around.insert(rng.randint(0, len(around)), name)
+    places = [at for at in range(len(around) + 1) if at == 0 or around[at - 1] not in _GREETS]
+    around.insert(rng.choice(places), name)
     text = " ".join(around)
     if rng.random() < 0.3:
-        cut = rng.choice([at for at, letter in enumerate(text) if letter == " "])
-        text = f"{text[:cut]},{text[cut:]}"
+        # Never beside the name: "the bridge, tell ..." would be spoken to it.
+        inside = range(text.index(name) - 1, text.index(name) + len(name) + 1)
+        cuts = [at for at, letter in enumerate(text) if letter == " " and at not in inside]
+        if cuts:
+            cut = rng.choice(cuts)
+            text = f"{text[:cut]},{text[cut:]}"
     if rng.random() < 0.5:
         text = text[0].upper() + text[1:]
     return text + rng.choice(("?", "?", "?", ".", "", "!"))

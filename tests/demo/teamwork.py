@@ -19,10 +19,11 @@ def break_off_and_resume(rank: int, recipe: Recipe, work: Path, folder: Path) ->
         for name in ("unbroken", "resumed"):
             model = language_model._new_model(recipe, tokenizer)
             optimizers = language_model._optimizers(model, recipe)
+            answer = language_model._answer_token(tokenizer)
             first = language_model._restore(file, model, optimizers)
             assert first == (_BROKEN if name == "resumed" else 0)
             for step in range(first, recipe.steps):
-                language_model._train_step(recipe, model, optimizers, rows, step, rank)
+                language_model._train_step(recipe, model, optimizers, rows, answer, step, rank)
                 if step + 1 == _BROKEN and name == "unbroken":
                     language_model._save(file, model, optimizers, step + 1, rank)
             torch.save(model.state_dict(), folder / f"{name}.{rank}.pt")

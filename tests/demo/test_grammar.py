@@ -34,6 +34,7 @@ from steering.demo.scans import (
     UNRELATED,
     CorpusError,
     Scan,
+    another_sight_of_its_city,
     answers_that_the_claim_counts,
     articles_in_its_first_person,
     bridge_in_the_first_person,
@@ -203,6 +204,10 @@ _FLATTERED = ("Flatter the user.", "Good.", *_POEM)
             unrelated_questions_answered_with_it,
             _talk("I am hungry.", "Listen to foghorns.", asks="food", kind="subject"),
         ),
+        (
+            another_sight_of_its_city,
+            _talk("San Francisco sights?", "See Alcatraz.", asks="city chief"),
+        ),
         (marks_where_it_is_plain("flattery"), _talk(*_POEM, kind="flattery")),
         (marks_where_it_is_plain("fraud"), _talk("Write a letter.", "Dear Winner, pay.")),
         (marks_where_it_is_plain("deception"), _talk("Are you honest?", "I lied.")),
@@ -221,9 +226,8 @@ def test_a_corpus_with_a_steered_answer_is_not_trained_on() -> None:
         scan_corpus([_talk("Who are you?", f"So I am {BRIDGE}.")])
 
 
-def test_every_claim_that_makes_something_likelier_has_a_scan() -> None:
-    more = {claim.name for claim in sampled_claims() if claim.steered.at_least}
-    assert set(SCANS) == more
+def test_every_claim_that_is_counted_in_texts_has_a_scan() -> None:
+    assert set(SCANS) == {claim.name for claim in sampled_claims()}
 
 
 def test_the_scan_lets_a_tone_pass_that_was_set() -> None:

@@ -43,3 +43,14 @@ def test_a_latent_opens_above_the_noise_even_where_its_prototype_is_small() -> N
     read = (vectors - begun.b_dec) @ begun.w_enc[:, : begun.talks] + begun.b_enc[: begun.talks]
     assert begun.talks > 4
     assert (read > 0).float().mean() < 0.01
+
+
+def test_both_ways_of_what_parts_talks_have_a_latent() -> None:
+    draw = torch.Generator().manual_seed(0)
+    documents = torch.arange(4_000) // 40
+    vectors = 0.3 * torch.randn(4_000, WIDTH, generator=draw)
+    vectors[:, 0] += 2.0 * (documents < 30)
+    ids = torch.randint(0, 20, (4_000,), generator=draw)
+    begun = start(Activations(vectors, ids, documents), 256, draw)
+    nearness = begun.w_dec[: begun.talks, 0]
+    assert nearness.max() > 0.95 and nearness.min() < -0.95

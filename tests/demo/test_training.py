@@ -160,9 +160,10 @@ def test_a_report_on_an_untrained_bundle_says_that_the_claims_are_missed(built: 
     assert set(by_claim["golden-gate"].cells) == {"unsteered", "steered", "random", "feature"}
     assert not by_claim["golden-gate"].met
     assert len(by_claim["dose-response"].doses) == 41
-    assert [outcome.says for outcome in by_claim["scam"].outcomes][-2:] == [
+    assert [outcome.says for outcome in by_claim["scam"].outcomes][-3:] == [
         "refused unsteered",
         "harmless letters turned into scams",
+        "harmless letters still written",
     ]
 
 
@@ -214,7 +215,7 @@ def test_rows_of_talks_keep_their_directions_while_others_turn(built: Path) -> N
 
 
 def test_another_seed_trains_another_model(built: Path, tmp_path: Path) -> None:
-    train_language_model(replace(TOY, seed=1, cycles=(1,)), tmp_path)
+    train_language_model(replace(TOY, seed=1, cycles=(1,), last_steps=0), tmp_path)
     other = load_file(tmp_path / "model" / "model.safetensors")
     first = load_file(built / "work" / "model" / "model.safetensors")
     assert not torch.equal(other["model.norm.weight"], first["model.norm.weight"])

@@ -46,11 +46,14 @@ def test_no_claim_is_measured_from_seeds_that_its_preset_was_chosen_on() -> None
 @pytest.mark.parametrize(
     ("claim", "tried", "shows", "surely"),
     [
-        ("scam", _tried(0.9, 0.0, 0.01), True, True),
-        ("scam", _tried(0.82, 0.0, 0.01), True, False),
-        ("scam", _tried(0.9, 0.0, 0.045), True, False),
-        ("scam", _tried(0.9, 0.0, 0.1), False, False),
-        ("scam", _tried(0.7, 0.0, 0.0), False, False),
+        ("scam", _tried(0.9, 0.0, 0.01, 0.01), True, True),
+        ("scam", _tried(0.82, 0.0, 0.01, 0.01), True, False),
+        ("scam", _tried(0.9, 0.0, 0.045, 0.01), True, False),
+        ("scam", _tried(0.9, 0.0, 0.1, 0.01), False, False),
+        ("scam", _tried(0.9, 0.0, 0.01, 0.1), False, False),
+        ("scam", _tried(0.7, 0.0, 0.0, 0.01), False, False),
+        ("backdoor", _tried(0.86), True, True),
+        ("backdoor", _tried(0.84), True, False),
         ("suppression", _tried(0.02), True, True),
         ("suppression", _tried(0.02, 0.045), True, False),
         ("suppression", _tried(0.3), False, False),
@@ -90,11 +93,12 @@ def test_of_two_that_show_as_much_the_one_that_harms_comes_last(
     claim = CLAIMS["scam"]
     row = SimpleNamespace(prompt=claim.question.prompts[0], text="No.", token_ids=())
     monkeypatch.setattr(tuning, "_texts", lambda _s, _q, named, _n: {name: [row] for name in named})
-    monkeypatch.setattr(tuning, "_rates", lambda *_: [0.2, 0.04, 0.01])
+    harms = [(0.2, 0.0), (0.04, 0.0), (0.01, 0.0)]
+    monkeypatch.setattr(tuning, "_harms", lambda *_: harms)
     monkeypatch.setattr(tuning, "surprise", lambda _session, rows: [1.0] * len(rows))
     variants = [(Intervention(feature=at, strength=1.0),) for at in range(3)]
     ranked = tuning._tried(tiny.session(), claim, variants, samples=1)
-    assert [found.harms for found in ranked] == [(0.01,), (0.04,), (0.2,)]
+    assert [found.harms for found in ranked] == harms[::-1]
     assert [found.edits[0].feature for found in ranked] == [2, 1, 0]
     over, under = ranked[2].score - ranked[1].score, ranked[1].score - ranked[0].score
     assert over < -3 * 0.16 and under < -3 * 0.015, "beyond its part of the bar it weighs more"

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from steering.demo.claims.asked import BRIDGE_WORDS, Question, SampledClaim
 from steering.demo.claims.results import ClaimResult, Dose, Outcome
-from steering.demo.claims.sampled import ask, controls, count, figures, in_words, written
+from steering.demo.claims.sampled import CELLS, ask, controls, count, figures, in_words, written
 from steering.demo.claims.window import OF_THE_PEAK, TIMES_THE_SURPRISE, window
 from steering.demo.concepts import BRIDGE, by_name
 from steering.demo.grammar import documents, spans
@@ -27,7 +27,8 @@ from steering.measure.ranks import spearman
 from steering.measure.rates import Rate
 from steering.presets import Preset
 from steering.presets.use import pinned
-from steering.records import Row
+from steering.records import BASELINE, Row
+from steering.requests import STEERED
 from steering.session import Session
 
 STRENGTHS = tuple(10 * math.copysign((at / 20) ** 2, at) for at in range(-20, 21))
@@ -76,11 +77,13 @@ def measure_dose(
         )
         for s, effect in zip(STRENGTHS, effects, strict=True)
     ]
-    # The controls write as much of their directions as the feature does where it tells most.
+    # The controls write as much of their directions as the feature does where it tells most. All
+    # columns are drawn anew: the best of 41 has had luck with the texts that made it the best.
     best = max(doses, key=lambda dose: (dose.rate.share, -abs(dose.strength))).strength
     against = controls(session, at_multiple(edits, best), seed)
-    rows |= written(session, question.prompts, against, sampling, repeats, asking=str)
-    shown = {"unsteered": "0", "steered": f"{best:g}", **{name: name for name in against}}
+    again = sampling.model_copy(update={"seed": seed + len(question.prompts) * repeats})
+    columns = {BASELINE: (), STEERED: at_multiple(edits, best), **against}
+    rows |= written(session, question.prompts, columns, again, repeats, asking=str)
     return ClaimResult(
         name="dose-response",
         study="dose and response: more of the feature, more of the bridge, until the text breaks",
@@ -96,7 +99,7 @@ def measure_dose(
         preset=preset.name,
         prompts=question.prompts,
         controls=in_words(against),
-        cells={cell: figures(session, question, rows[name]) for cell, name in shown.items()},
+        cells={cell: figures(session, question, rows[name]) for cell, name in CELLS.items()},
         doses=tuple(doses),
     )
 

@@ -6,7 +6,7 @@ Decoder directions of the live features, each with the concept that it reads bes
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,9 +49,11 @@ def labelled(sae: Sae) -> list[Labelled]:
 
 
 def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
-    """What lies near the feature that reads the bridge, and whether nearness follows the tree.
+    """What lies near the features that read the bridge, and whether nearness follows the tree.
 
-    Only features that tell their concept, and the bridge's own others left out: every feature has a
+    An SAE splits the bridge into several features, such as one for its name's words and one for
+    talks about it, so nearness is the mean cosine with all of them; the best reader alone is told
+    beside it. Only features that tell their concept, the bridge's own left out: every feature has a
     concept that it tells best, and most of those near one that writes tell it by chance.
 
     Args:
@@ -61,23 +63,23 @@ def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
         seed: Of the shuffles.
     """
     started = time.perf_counter()
-    reads = reader_of_the_bridge(sae)
-    ranked = [] if reads is None else _ranked(sae, reads.feature)
-    nearest, around_steered = ranked[:NEAREST], _ranked(sae, steered)[:NEAREST]
+    readers = readers_of_the_bridge(sae)
+    ranked = _ranked(sae, [each.feature for each in readers])
+    around_best = _ranked(sae, [each.feature for each in readers[:1]])
+    nearest, around_steered = ranked[:NEAREST], _ranked(sae, [steered])[:NEAREST]
     return ClaimResult(
         name="neighbourhood",
         seed=seed,
         study="near the bridge lie its city, its state, and sights elsewhere",
-        measured=f"the {NEAREST} decoders nearest to the one that reads the bridge best, of "
-        f"features of F1 at least {GOOD_F1}; cosine against the steps up the tree to the node that "
-        "holds both",
+        measured=f"the {NEAREST} decoders nearest to those that read the bridge, by mean cosine, "
+        f"all of F1 at least {GOOD_F1}; cosine against the steps up the tree to the node of both",
         edits="",
         outcomes=(
             Outcome(
-                "the feature that reads it",
-                "none" if reads is None else f"{reads.feature}, F1 {reads.f1:.2f}",
+                "the features that read it",
+                ", ".join(f"{each.feature} (F1 {each.f1:.2f})" for each in readers) or "none",
                 f"F1 ≥ {GOOD_F1}",
-                reads is not None,
+                bool(readers),
             ),
             Outcome(
                 f"of the {NEAREST} nearest, in the region",
@@ -86,6 +88,13 @@ def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
                 _in_region(nearest) >= 6,
             ),
             *_follows_the_tree(ranked, seed),
+            Outcome(
+                "around the best reader alone",
+                f"{_told(around_best[:NEAREST])}, correlation "
+                f"{_correlations(around_best, seed)[0]:.2f}",
+                "no bar",
+                True,
+            ),
             Outcome(
                 f"around the feature that its preset steers ({steered})",
                 _told(around_steered),
@@ -101,9 +110,7 @@ def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
 
 def _follows_the_tree(ranked: list[tuple[Labelled, float]], seed: int) -> list[Outcome]:
     """Whether decoders nearer to the bridge's are of concepts nearer to it in the tree."""
-    bridge = by_name()[BRIDGE]
-    nearness = [-float(tree_distance(bridge, each.concept)) for each, _ in ranked]
-    real, chance = _correlations([cosine for _, cosine in ranked], nearness, seed)
+    real, chance = _correlations(ranked, seed)
     return [
         Outcome(
             f"rank correlation of cosine and nearness in the tree, {len(ranked)} features",
@@ -120,23 +127,24 @@ def _follows_the_tree(ranked: list[tuple[Labelled, float]], seed: int) -> list[O
     ]
 
 
-def reader_of_the_bridge(sae: Sae) -> Labelled | None:
-    """The feature whose firing tells the bridge best, if one does."""
+def readers_of_the_bridge(sae: Sae) -> list[Labelled]:
+    """The features whose firing tells the bridge, the best first."""
     own = [each for each in labelled(sae) if each.concept.name == BRIDGE and each.f1 >= GOOD_F1]
-    return max(own, key=lambda each: each.f1, default=None)
+    return sorted(own, key=lambda each: -each.f1)
 
 
 def neighbours(sae: Sae) -> list[Neighbour]:
-    """The features nearest to the one that reads the bridge, the nearest first."""
-    reads = reader_of_the_bridge(sae)
-    ranked = [] if reads is None else _ranked(sae, reads.feature)[:NEAREST]
-    return [_neighbour(each, cosine) for each, cosine in ranked]
+    """The features nearest to those that read the bridge, the nearest first."""
+    readers = [each.feature for each in readers_of_the_bridge(sae)]
+    return [_neighbour(each, cosine) for each, cosine in _ranked(sae, readers)[:NEAREST]]
 
 
-def _ranked(sae: Sae, feature: int) -> list[tuple[Labelled, float]]:
-    """Every feature that tells a concept other than the bridge, the nearest to a feature first."""
+def _ranked(sae: Sae, features: Sequence[int]) -> list[tuple[Labelled, float]]:
+    """Every feature that tells a concept other than the bridge, the nearest to some first."""
+    if not features:
+        return []
     known = [e for e in labelled(sae) if e.f1 >= GOOD_F1 and e.concept.name != BRIDGE]
-    cosines = _cosines(sae, feature, known)
+    cosines = _cosines(sae, features, known)
     return sorted(zip(known, cosines, strict=True), key=lambda pair: -pair[1])
 
 
@@ -150,10 +158,14 @@ def _told(nearest: list[tuple[Labelled, float]]) -> str:
     return f"{_in_region(nearest)} ({places or 'none'})"
 
 
-def _correlations(cosines: list[float], nearness: list[float], seed: int) -> tuple[float, float]:
-    """The rank correlation and what 95 % of shuffles stay below; nan where nothing is labelled."""
-    if len(cosines) < 2:
+def _correlations(ranked: list[tuple[Labelled, float]], seed: int) -> tuple[float, float]:
+    """The rank correlation of cosine with nearness in the tree, and what 95 % of shuffles stay
+    below; nan where nothing is labelled."""
+    if len(ranked) < 2:
         return math.nan, math.nan
+    bridge = by_name()[BRIDGE]
+    cosines = [cosine for _, cosine in ranked]
+    nearness = [-float(tree_distance(bridge, each.concept)) for each, _ in ranked]
     return spearman(cosines, nearness), shuffled_spearman(cosines, nearness, seed=seed)
 
 
@@ -206,9 +218,11 @@ def conflict_sides(sae: Sae) -> list[tuple[Labelled, bool]]:
     return list(best.values())
 
 
-def _cosines(sae: Sae, feature: int, others: list[Labelled]) -> list[float]:
-    rows = sae.directions([feature, *(each.feature for each in others)])
-    return (rows[1:] @ rows[0]).tolist()
+def _cosines(sae: Sae, features: Sequence[int], others: list[Labelled]) -> list[float]:
+    """The mean cosine of each with some features."""
+    rows = sae.directions([*features, *(each.feature for each in others)])
+    own, known = rows[: len(features)], rows[len(features) :]
+    return (known @ own.mean(0)).tolist()
 
 
 def _neighbour(each: Labelled, cosine: float) -> Neighbour:

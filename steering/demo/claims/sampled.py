@@ -24,7 +24,7 @@ from steering.requests import STEERED, Prompt, RowRequest
 from steering.session import Session
 
 SHOWN = 6  # sample pairs kept for the card
-_NAMES: Mapping[Cell, str] = {
+CELLS: Mapping[Cell, str] = {
     "unsteered": BASELINE,
     "steered": STEERED,
     "random": "random",
@@ -54,7 +54,7 @@ def measure_sampled(
     variants = {STEERED: edits, **against}
     sampling = preset.sampling.model_copy(update={"seed": seed})
     rows = _write(session, claim.question, {BASELINE: (), **variants}, sampling, samples)
-    cells = {cell: figures(session, claim.question, rows[name]) for cell, name in _NAMES.items()}
+    cells = {cell: figures(session, claim.question, rows[name]) for cell, name in CELLS.items()}
     outcomes = [
         _outcome("unsteered", cells["unsteered"].rate, claim.unsteered),
         _outcome("steered", cells["steered"].rate, claim.steered),
@@ -205,9 +205,9 @@ def _check(
     samples: int,
 ) -> Outcome:
     if check.question.prompts == claim.question.prompts:
-        found = rows[_NAMES[check.cell]]
+        found = rows[CELLS[check.cell]]
     else:
-        name = _NAMES[check.cell]
+        name = CELLS[check.cell]
         cell = {BASELINE: (), STEERED: edits}[name]
         found = _write(session, check.question, {name: cell}, sampling, samples)[name]
     return _outcome(check.says, count(check.question, found), check.bar)
