@@ -7,13 +7,8 @@ from html.parser import HTMLParser
 import plotly.graph_objects as go
 import pytest
 
-from steering.demo.claims.card import (
-    SAMPLES_SHOWN,
-    card,
-    dose_figure,
-    first_of_each_prompt,
-    map_figure,
-)
+from steering.demo.claims.card import SAMPLES_SHOWN, card, first_of_each_prompt
+from steering.demo.claims.plots import dose_figure, map_figure
 from steering.demo.claims.results import (
     Cell,
     ClaimResult,

@@ -1,20 +1,21 @@
 """The claims as one page that needs nothing else: figures, curves, the map and the texts.
 
 Whatever comes from a label or a text is escaped. Marks are words as well as colours, and the page
-may ask no other machine for anything: its own policy forbids it.
+may ask no other machine for anything: its own policy forbids it. That policy lets plotly compile,
+as it does some of its code while it runs ('unsafe-eval').
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from string import Template
 from typing import Any
 
+from steering.demo.claims.plots import Figure, dose_figure, map_figure
 from steering.demo.claims.results import (
     Cell,
     ClaimResult,
-    Dose,
-    MapPoint,
     Neighbour,
     Outcome,
     Report,
@@ -33,9 +34,6 @@ TITLE = "Steering with SAE features: the claims, measured"
 CELLS = ("unsteered", "steered", "random", "feature")
 SAMPLES_SHOWN = 5
 
-Figure = dict[str, Any]
-"""What plotly.js draws: its "data" and its "layout"."""
-
 
 def card(report: Report, *, title: str = TITLE) -> str:
     """The whole page, as HTML."""
@@ -47,100 +45,12 @@ def card(report: Report, *, title: str = TITLE) -> str:
         _texts(report.results),
     )
     drawn = any(result.doses or result.points for result in report.results)
-    return PAGE.substitute(
+    return Template(_read("card.html")).substitute(
         title=escape(title),
-        style=STYLE,
+        style=_read("card.css"),
         plotly=f"<script>{_plotly()}</script>" if drawn else "",
         body="\n".join(part for part in parts if part),
     )
-
-
-def dose_figure(doses: Iterable[Dose]) -> Figure:
-    """Rate with its interval and effect above, surprise below, the window shaded in both."""
-    ordered = by_strength(doses)
-    strengths = [dose.strength for dose in ordered]
-    low, high = zip(*(dose.rate.interval for dose in ordered), strict=True)
-    band = {
-        "x": strengths + strengths[::-1],
-        "y": [*high, *low[::-1]],
-        "fill": "toself",
-        "fillcolor": "rgba(47,127,209,0.18)",
-        "line": {"width": 0},
-        "mode": "lines",
-        "name": "95 % interval",
-        "hoverinfo": "skip",
-    }
-    rate = _line("rate", strengths, [d.rate.share for d in ordered], 0, "y", ":.0%")
-    effect = _line("effect", strengths, [d.effect for d in ordered], 1, "y2", ":.2f")
-    surprise = _line("surprise", strengths, [d.surprise for d in ordered], 4, "y3", ":.2f")
-    return {
-        "data": [band, rate, effect, surprise],
-        "layout": LAYOUT
-        | {
-            "hovermode": "x unified",
-            "hoversubplots": "axis",
-            "shapes": [*_shaded(window(ordered)), *_limit(surprise_limit(ordered))],
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-            "xaxis": AXIS | {"title": {"text": "strength, multiples of max_act"}, "anchor": "y3"},
-            "yaxis": AXIS
-            | {
-                "title": {"text": "rate"},
-                "range": [-0.02, 1.02],
-                "tickformat": ".0%",
-                "domain": [0.38, 1],
-            },
-            "yaxis2": AXIS
-            | {
-                "title": {"text": "log-odds, nats per token"},
-                "overlaying": "y",
-                "side": "right",
-                "showgrid": False,
-            },
-            "yaxis3": AXIS
-            | {
-                "title": {"text": "surprise, nats"},
-                "domain": [0, 0.28],
-                "rangemode": "tozero",
-            },
-        },
-    }
-
-
-def map_figure(points: Iterable[MapPoint], near: frozenset[int] = frozenset()) -> Figure:
-    """One dot for each feature, one colour and shape for each branch; the near ones larger."""
-    branches: dict[str, list[MapPoint]] = {}
-    for point in points:
-        branches.setdefault(point.branch, []).append(point)
-    hidden = AXIS | {"showticklabels": False, "showgrid": False, "zeroline": False}
-    return {
-        "data": [
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": _in_plot(branch),
-                "x": [point.x for point in members],
-                "y": [point.y for point in members],
-                "hovertext": [_hover(point) for point in members],
-                "hoverinfo": "text",
-                "marker": {
-                    "color": COLOURS[i % len(COLOURS)],
-                    "symbol": SYMBOLS[i % len(SYMBOLS)],
-                    "size": [12 if point.feature in near else 6 for point in members],
-                    "opacity": 0.85,
-                },
-            }
-            for i, (branch, members) in enumerate(branches.items())
-        ],
-        "layout": LAYOUT
-        | {
-            "showlegend": True,
-            "hovermode": "closest",
-            "margin": {"l": 10, "r": 10, "t": 30, "b": 10},
-            "legend": {"orientation": "h", "x": 0, "y": -0.02, "yanchor": "top"},
-            "xaxis": hidden,
-            "yaxis": hidden | {"scaleanchor": "x"},
-        },
-    }
 
 
 def _header(report: Report, title: str) -> str:
@@ -362,67 +272,8 @@ def _script(value: object) -> str:
     return json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _in_plot(text: str) -> str:
-    """Plotly reads some HTML in its words, and knows no entity for a quote."""
-    return escape(text, quote=False)
-
-
-def _hover(point: MapPoint) -> str:
-    label, branch = _in_plot(point.label), _in_plot(point.branch)
-    return f"<b>{label}</b><br>{branch}<br>feature {point.feature}"
-
-
-def _line(
-    name: str, x: list[float], y: list[float], style: int, axis: str, reads: str
-) -> dict[str, Any]:
-    colour = COLOURS[style]
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": name,
-        "x": x,
-        "y": y,
-        "yaxis": axis,
-        "line": {"color": colour, "width": 2, "dash": DASHES[style % len(DASHES)]},
-        "marker": {"color": colour, "symbol": SYMBOLS[style % len(SYMBOLS)], "size": 7},
-        "hovertemplate": f"%{{y{reads}}}",
-    }
-
-
-def _shaded(run: tuple[float, float] | None) -> list[dict[str, Any]]:
-    if run is None:
-        return []
-    return [
-        {
-            "type": "rect",
-            "xref": "x",
-            "yref": "paper",
-            "x0": run[0],
-            "x1": run[1],
-            "y0": 0,
-            "y1": 1,
-            "layer": "below",
-            "fillcolor": "rgba(58,157,93,0.14)",
-            "line": {"width": 1, "dash": "dot", "color": "rgba(58,157,93,0.8)"},
-        }
-    ]
-
-
-def _limit(surprise: float | None) -> list[dict[str, Any]]:
-    if surprise is None:
-        return []
-    return [
-        {
-            "type": "line",
-            "xref": "paper",
-            "yref": "y3",
-            "x0": 0,
-            "x1": 1,
-            "y0": surprise,
-            "y1": surprise,
-            "line": {"width": 1, "dash": "dot", "color": COLOURS[4]},
-        }
-    ]
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _plotly() -> str:
@@ -432,117 +283,8 @@ def _plotly() -> str:
 
 
 NONE = "&mdash;"
-# Of middling lightness, so that they hold on a light page and on a dark one.
-COLOURS = (
-    "#2f7fd1",
-    "#d9822b",
-    "#3a9d5d",
-    "#c4475a",
-    "#8f6bd1",
-    "#a07a4a",
-    "#d264a6",
-    "#7d8791",
-)
-SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star")
-DASHES = ("solid", "dash", "dot")
 CONFIG = {
     "displaylogo": False,
     "responsive": True,
     "modeBarButtonsToRemove": ["lasso2d", "select2d"],
 }
-AXIS = {
-    "gridcolor": "rgba(125,135,145,0.25)",
-    "linecolor": "rgba(125,135,145,0.5)",
-    "zerolinecolor": "rgba(125,135,145,0.5)",
-}
-LAYOUT = {
-    "autosize": True,
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#7d8791"},
-    "hoverlabel": {"bgcolor": "#20252b", "font": {"color": "#ffffff"}, "align": "left"},
-    "margin": {"l": 60, "r": 60, "t": 50, "b": 50},
-    "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#7d8791"},
-}
-
-STYLE = """
-:root {
-  color-scheme: light dark;
-  --paper: #ffffff; --ink: #1c2127; --quiet: #5b6570; --rule: #d9dee3; --raised: #f5f7f9;
-  --met: #1d6b3c; --met-paper: #e3f4e9; --missed: #9c2433; --missed-paper: #fbe6e8;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #15181c; --ink: #e4e8ec; --quiet: #9aa4ae; --rule: #343b43; --raised: #1d2127;
-    --met: #7fd6a0; --met-paper: #16321f; --missed: #ff9aa6; --missed-paper: #401a20;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 1100px;
-  background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif;
-}
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; }
-h3 { font-size: .8rem; margin: 0; color: var(--quiet); font-weight: 600; }
-header p { max-width: 46rem; }
-.score { font-size: 1.15rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: 0; }
-dt, .small, .note { color: var(--quiet); }
-dd { margin: 0; overflow-wrap: anywhere; }
-.small { font-size: .78rem; font-weight: 400; line-height: 1.35; }
-.note { font-size: .85rem; max-width: 46rem; }
-.scroll { overflow-x: auto; border: 1px solid var(--rule); border-radius: 6px; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; }
-table.claims { min-width: 1000px; }
-th, td { padding: .55rem .6rem; text-align: left; vertical-align: top; }
-td { font-variant-numeric: tabular-nums; }
-thead th { background: var(--raised); color: var(--quiet); font-size: .78rem; }
-tbody tr { border-top: 1px solid var(--rule); }
-tbody th { font-weight: 400; width: 19rem; border-left: 4px solid var(--met); }
-tbody th.missed { border-left-style: double; border-left-color: var(--missed); }
-td .small { white-space: nowrap; }
-.study { font-weight: 600; margin-top: .2rem; }
-.edits { font-size: .8rem; overflow-wrap: anywhere; }
-ul { margin: 0; padding: 0; list-style: none; }
-li + li { margin-top: .35rem; }
-li .small { white-space: normal; }
-.mark {
-  display: inline-block; padding: 0 .4em; border-radius: 4px;
-  font-size: .78rem; font-weight: 600; white-space: nowrap;
-}
-.mark.met { color: var(--met); background: var(--met-paper); }
-.mark.missed { color: var(--missed); background: var(--missed-paper); outline: 1px solid; }
-.plot { width: 100%; height: 480px; }
-.plot .main-svg text:not(.hoverlayer *) { fill: var(--ink) !important; }
-details { border: 1px solid var(--rule); border-radius: 6px; margin: .6rem 0; }
-summary { cursor: pointer; padding: .5rem .75rem; }
-details > article, details > .scroll { margin: .25rem .75rem .75rem; }
-article { border-top: 1px solid var(--rule); }
-.prompt { margin: .6rem 0 .4rem; font-weight: 600; }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
-.pair > div { background: var(--raised); border-radius: 6px; padding: .5rem .7rem; min-width: 0; }
-.text { margin: .2rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9rem; }
-@media (max-width: 640px) { .pair { grid-template-columns: 1fr; } .plot { height: 420px; } }
-"""
-
-# Plotly compiles some of its code as it runs, hence 'unsafe-eval'; nothing may be fetched or sent.
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; base-uri 'none';
- form-action 'none'; img-src data: blob:; style-src 'unsafe-inline';
- script-src 'unsafe-inline' 'unsafe-eval'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>$title</title>
-<style>$style</style>
-$plotly
-</head>
-<body>
-$body
-</body>
-</html>
-""")
