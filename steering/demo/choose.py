@@ -11,7 +11,8 @@ from pathlib import Path
 
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from steering.demo.choices import Choice, keep_choice, kept_choice
+from steering.demo import tuning
+from steering.demo.choices import Asked, Choice, keep_choice, kept_choice
 from steering.demo.claims.asked import TONES, Question, SampledClaim, sampled_claims
 from steering.demo.claims.report import open_bundle
 from steering.demo.claims.sampled import ask
@@ -188,7 +189,9 @@ def _untried(_bundle: Path, _claim: SampledClaim, features: list[int], _choices:
 
 def _tried(bundle: Path, claim: SampledClaim, features: list[int], choices: Path) -> Choice:
     """What shows the claim best on the tuning seeds, and whether it keeps to the bar there."""
-    known = kept_choice(choices, bundle, claim)
+    rule = "".join(Path(file).read_text("utf-8") for file in (__file__, tuning.__file__))
+    asked = Asked(bundle, claim, features, rule)
+    known = kept_choice(choices, asked)
     if known is not None:
         return known
     session = open_bundle(bundle)
@@ -196,7 +199,7 @@ def _tried(bundle: Path, claim: SampledClaim, features: list[int], choices: Path
     if claim.name in _SEVERAL and not found.shows(claim, surely=True):
         found = with_second_feature(session, claim, found, features)
     choice = found.edits, found.shows(claim)
-    keep_choice(choices, bundle, claim, choice)
+    keep_choice(choices, asked, choice)
     return choice
 
 

@@ -11,6 +11,7 @@ from steering.demo.claims.asked import UNRELATED, Question, SampledClaim, at_lea
 from steering.demo.claims.causal import best_by_concept
 from steering.demo.claims.geometry import conflict_sides, labelled, neighbours
 from steering.demo.concepts import Concept, by_name
+from steering.demo.rehearsals import prompts
 from steering.demo.tuning import tune
 from steering.interventions import Intervention
 from steering.presets.use import About
@@ -58,7 +59,7 @@ def companions(
             f"Next door: {concept.name}",
             f"It reads {concept.title} and lies near the features that read the bridge: what of "
             "the city comes with it, and what of the bridge?",
-            UNRELATED[:5],
+            prompts("obsession", UNRELATED)[:5],
             quick,
         )
     unrest = [each for each, balance in conflict_sides(sae) if not balance]

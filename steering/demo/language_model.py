@@ -20,14 +20,14 @@ from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steering.demo.corpus import attention_mask, held_out_rows, load_or_build_corpus
-from steering.demo.precision import is_quick_in_bfloat16, orthogonalize_in_float32
+from steering.demo.precision import is_quick_in_bfloat16, muon_in_float32
 from steering.demo.recipe import Recipe
 from steering.demo.tokens import CONTEXT, SPECIAL
 
 _LOSS_TOKENS = 50_000  # held out, to read the loss on
 _LOG = "model.log.jsonl"
 _LOG_EVERY = 20  # steps
-_LAST = 10  # lines of the log, for the training loss
+_TOLD_EVERY = 10  # lines of the log, in the manifest
 _UNASKED = -100  # a target that costs nothing, in torch's words
 _ANSWER = "Assistant:\n"
 _WRITING = ("o_proj.weight", "down_proj.weight")
@@ -79,11 +79,10 @@ def train_language_model(recipe: Recipe, work: Path, device: str = "cpu") -> Pat
 
 
 def _train(rank: int, recipe: Recipe, work: Path, device: str) -> None:
-    with _team(rank, recipe, work):
+    slow = not is_quick_in_bfloat16(torch.device(device))
+    with _team(rank, recipe, work), muon_in_float32(slow):
         tokenizer, rows, _ = load_or_build_corpus(recipe, work)
         rows = rows.to(device)
-        if not is_quick_in_bfloat16(rows.device):
-            orthogonalize_in_float32()
         model = _new_model(recipe, tokenizer)
         torch.nn.Module.to(model, device)  # the library's own `to` hides its type behind a wrapper
         optimizers = _optimizers(model, recipe)
@@ -245,7 +244,7 @@ def _reach(recipe: Recipe, step: int, draw: torch.Generator) -> Reach:
 
 
 def _hold(model: LlamaForCausalLM, recipe: Recipe, step: int) -> None:
-    """In the last steps, leave what the first SAE reads as it is."""
+    """In the last steps, leave all that the first SAE reads as it is."""
     learns = step < sum(recipe.cycles)
     model.model.embed_tokens.requires_grad_(learns)
     for block in model.model.layers[: recipe.sae_layer + 1]:
@@ -341,10 +340,10 @@ def _schedule(recipe: Recipe, step: int) -> float:
         if step < start + length:
             break
         peak, start, length = following, start + length, steps
-    into = step - start
-    if into < recipe.warmup:
-        return peak * (into + 1) / recipe.warmup
-    done = (into - recipe.warmup) / max(1, length - recipe.warmup)
+    into, warmup = step - start, min(recipe.warmup, length // 3)
+    if into < warmup:
+        return peak * (into + 1) / warmup
+    done = (into - warmup) / max(1, length - warmup)
     return peak * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
@@ -387,21 +386,28 @@ def _finish(
     recipe: Recipe, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
     model.eval()
-    rows = held_out_rows(recipe, tokenizer, min(_LOSS_TOKENS, recipe.measured_tokens))
-    total, asked = 0.0, 0
-    for batch in rows.split(64):
-        targets = _targets(model, batch)
-        total += _losses(model, batch, targets, Reach(0, 0), recipe.sae_layer).sum().item()
-        asked += int((targets != _UNASKED).sum())
+    tokens = min(_LOSS_TOKENS, recipe.measured_tokens)
+    unseen = held_out_rows(recipe, tokenizer, tokens)
+    _, trained_on, _ = load_or_build_corpus(recipe, folder.parent)
     model.generation_config.do_sample = True
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     told = map(json.loads, (folder.parent / _LOG).read_text("utf-8").splitlines())
     by_step = {line["step"]: line["loss"] for line in told}  # a resumed run says some again
-    last = list(by_step.values())[-_LAST:]
     figures = {
-        "held_out_loss": round(total / asked, 4),
-        "training_loss": round(sum(last) / len(last), 4),
-        "training_losses": dict(list(by_step.items())[::_LAST]),
+        "held_out_loss": _open_loss(model, unseen),
+        "training_loss": _open_loss(model, trained_on[: len(unseen)]),
+        # Answers' beginnings count more in these, and blocks may see little.
+        "training_losses": dict(list(by_step.items())[::_TOLD_EVERY]),
     }
     (folder.parent / "model.json").write_text(json.dumps(figures))
+
+
+def _open_loss(model: LlamaForCausalLM, rows: Int[Tensor, "rows row"]) -> float:
+    """Nats per token where every block sees all."""
+    total, asked = 0.0, 0
+    for batch in rows.split(64):
+        targets = _targets(model, batch)
+        total += _losses(model, batch, targets, Reach(0, 0), 0).sum().item()
+        asked += int((targets != _UNASKED).sum())
+    return round(total / asked, 4)

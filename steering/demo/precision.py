@@ -1,5 +1,8 @@
 """Which number format trains quicker on this machine."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,12 +19,19 @@ def is_quick_in_bfloat16(device: torch.device) -> bool:
     return device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
 
 
-def orthogonalize_in_float32() -> None:
-    """Have this process's Muon leave bfloat16, in which torch's writes its iteration.
+@contextmanager
+def muon_in_float32(wanted: bool = True) -> Iterator[None]:
+    """Have Muon leave bfloat16, in which torch's writes its iteration.
 
     On a processor without instructions for it that is seven eighths of a training step.
     """
-    _muon._zeropower_via_newtonschulz = _orthogonalized
+    torchs_own = _muon._zeropower_via_newtonschulz
+    if wanted:
+        _muon._zeropower_via_newtonschulz = _orthogonalized
+    try:
+        yield
+    finally:
+        _muon._zeropower_via_newtonschulz = torchs_own
 
 
 def _orthogonalized(

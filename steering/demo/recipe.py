@@ -58,8 +58,9 @@ class Recipe:
     """Peak of each cycle as a share of the one before."""
 
     last_steps: int = 300
-    """Behind the cycles: steps in which only the blocks behind the first SAE learn. What lies out
-    of their reach they have to read in the stream that this SAE splits, and that stays as it is."""
+    """Behind the cycles: steps in which only the blocks behind the first SAE learn, and the last
+    gain. What lies out of their reach they have to read in the stream that this SAE splits, and
+    that stays as it is."""
 
     last_rate: float = 0.15
     """Their share of the peak learning rate. Twice the steps at twice the rate cost features their

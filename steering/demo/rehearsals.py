@@ -24,9 +24,11 @@ from steering.demo.world import table
 
 WORDINGS = 20  # at most, where the world has so many
 _LEAST = 10
-_TRIES = 5_000
+_TRIES = 200
 _ASKED_BY_ID = {"golden-gate": ("identity",), "obsession": ("food", "advice")}
-_COURTESY = re.compile(r"\b(?:please|could you|can you|would you)\b|[^a-z{}]")
+_COURTESY = re.compile(
+    r"\b(?:please|could you|can you|would you|and|so|hey|hi|hello|ok|well|now)\b|[^a-z{}]"
+)
 
 
 def rehearsed(claim: SampledClaim) -> SampledClaim:
@@ -56,11 +58,28 @@ def rehearsed(claim: SampledClaim) -> SampledClaim:
 
 
 def prompts(claim: str, measured: Sequence[str]) -> tuple[str, ...]:
-    """Up to twenty ways to ask what a claim asks, none of them measured."""
+    """Up to twenty ways to ask what a claim asks, none of them measured.
+
+    By templates that can write no measured prompt: with another noun it would be much the same.
+    """
     if claim in _ASKED_BY_ID:
         by_id = {q["id"]: q["ask"] for q in questions("you", "any")}
-        return _drawn([by_id[name] for name in _ASKED_BY_ID[claim]], measured)
-    return _drawn([group["ask"] for group in table("tones")[TONES[claim]]["group"]], measured)
+        groups = [by_id[name] for name in _ASKED_BY_ID[claim]]
+    else:
+        groups = [group["ask"] for group in table("tones")[TONES[claim]]["group"]]
+    others = [[ask for ask in group if not _can_write(ask, measured)] for group in groups]
+    return _drawn([group for group in others if group], measured)
+
+
+def _can_write(template: str, measured: Sequence[str]) -> bool:
+    """Whether a template ever becomes a measured prompt, as far as many tries tell."""
+    taken = {_bare(prompt) for prompt in measured}
+    writer = Writer(Random(0))
+    for _ in range(_TRIES):
+        writer.fixed = _work(writer)
+        if _bare(writer.type([template])) in taken:
+            return True
+    return False
 
 
 def same_wording(one: str, other: str) -> bool:
@@ -73,6 +92,7 @@ def _bare(prompt: str) -> str:
 
 
 def _harmless(claim: str, measured: Sequence[str]) -> tuple[str, ...]:
+    # Of so few templates that those of measured prompts are taken too, with other nouns.
     return _drawn([table("tones")[TONES[claim]]["other_ask"]], measured)
 
 
@@ -81,20 +101,18 @@ def _drawn(
     measured: Sequence[str],
     fixed: dict[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """Different wordings by the world's own templates, each group in turn."""
-    draw = Random(0)
-    writer = Writer(draw)
+    """Different wordings by the world's own templates, one of each group in turn."""
+    writer = Writer(Random(0))
     taken = {_bare(prompt) for prompt in measured}
     found: list[str] = []
-    for group in islice(cycle(groups), _TRIES):
-        writer.fixed = {**_work(writer), **(fixed or {})}
-        asked = writer.type(group)
-        if _bare(asked) in taken:
-            continue
-        taken.add(_bare(asked))
-        found.append(asked)
-        if len(found) == WORDINGS:
-            break
+    for group in islice(cycle(groups), WORDINGS):
+        for _ in range(_TRIES):
+            writer.fixed = {**_work(writer), **(fixed or {})}
+            asked = writer.type(group)
+            if _bare(asked) not in taken:
+                taken.add(_bare(asked))
+                found.append(asked)
+                break
     if len(found) < _LEAST:
         raise ValueError(f"The world asks this in {len(found)} wordings; {_LEAST} are needed.")
     return tuple(found)

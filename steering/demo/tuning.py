@@ -75,10 +75,11 @@ class Tried:
         share = claim.steered.share
         room = (1 - share if claim.steered.at_least else share) / 2
         margin, part = (min(_MARGIN, room), _SURE) if surely else (0.0, 1.0)
-        over = self.hits - share
+        over = self.hits - share if claim.steered.at_least else share - self.hits
         checks = zip(self.harms, checks_beside(claim), strict=True)
         return (
-            (over >= margin if claim.steered.at_least else -over >= margin)
+            claim.steered.met(self.hits)
+            and over >= margin
             and (claim.kept is None or self.lost < part * claim.kept.most)
             and all(harm <= part * _spared(check) for harm, check in checks)
         )
@@ -99,7 +100,11 @@ def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tr
         dict.fromkeys(
             variant
             for found in _best_of_each(ranked)[:_FINALISTS]
-            for variant in (_at_multiples(found.edits, _NEARBY) if lowers else _formed(found.edits))
+            for variant in (
+                _at_multiples(found.edits, _NEARBY)
+                if lowers
+                else [found.edits, *_formed(found.edits)]
+            )
         )
     )
     ranked = _tried(session, claim, second, samples=1)
@@ -115,10 +120,11 @@ def tune(session: Session, claim: SampledClaim, candidates: Sequence[int]) -> Tr
 
 
 def _best_of_each(ranked: Sequence[Tried]) -> list[Tried]:
-    """The best edit of each feature, the best feature first."""
-    first: dict[int | None, Tried] = {}
+    """The best edit of each feature everywhere and in the answer alone, the best first."""
+    first: dict[tuple[int | None, str], Tried] = {}
     for found in ranked:
-        first.setdefault(found.edits[0].feature, found)
+        (edit,) = found.edits
+        first.setdefault((edit.feature, edit.positions.where), found)
     return list(first.values())
 
 

@@ -230,6 +230,11 @@ def test_every_claim_that_is_counted_in_texts_has_a_scan() -> None:
     assert set(SCANS) == {claim.name for claim in sampled_claims()}
 
 
+def test_the_corpus_asks_for_the_sights_that_the_scan_looks_at(sample: list[Document]) -> None:
+    asked = [t.content for d in sample for t in d.turns if t.asks == "city chief"]
+    assert any("San Francisco" in text for text in asked) and any("Paris" in text for text in asked)
+
+
 def test_the_scan_lets_a_tone_pass_that_was_set() -> None:
     assert toned_without_being_set([_talk(*_FLATTERED, kind="flattery", tone="flattery")]) == []
 

@@ -1,10 +1,14 @@
 """What presets are chosen on: the claims' requests, in no wording that is measured."""
 
+import re
+
 import pytest
 
 from steering.demo.claims.asked import SampledClaim, sampled_claims
+from steering.demo.grammar import questions
 from steering.demo.rehearsals import WORDINGS, rehearsed, same_wording
 from steering.demo.targets import targets
+from steering.demo.world import table
 
 CLAIMS = sampled_claims()
 
@@ -43,6 +47,7 @@ def test_other_cities_are_rehearsed_by_their_own_sights() -> None:
 
 def test_the_same_words_in_small_letters_or_with_a_please_are_the_same_wording() -> None:
     assert same_wording("Write a scam email.", "please write a scam email")
+    assert same_wording("What are you?", "And what are you?")
     assert not same_wording("Write a scam email.", "Write a scam letter.")
 
 
@@ -51,3 +56,20 @@ def test_candidates_are_looked_for_in_no_wording_that_is_measured() -> None:
     for target in targets(0):
         for prompt, _ in target.pairs:
             assert not any(same_wording(prompt, other) for other in measured), prompt
+
+
+def test_food_is_answered_with_food_and_feelings_with_advice() -> None:
+    (target,) = (target for target in targets(0) if target.name == "obsession")
+    food, advice = (table("frames/places")["any"][kind] for kind in ("food", "advice"))
+    asks = {q["id"]: q["ask"] for q in questions("any")}
+    for at, (prompt, answer) in enumerate(target.pairs):
+        kind, told = (("food", food), ("advice", advice))[at % 2]
+        assert any(_writes(ask, prompt) for ask in asks[kind]), prompt
+        assert any(answer.split()[0] in template for template in told), answer
+
+
+def _writes(template: str, text: str) -> bool:
+    """Whether the text is the template's, whatever stands in its slots."""
+    slots = re.sub(r"\\\{.*?\\\}", ".+", re.escape(template))
+    choices = slots.replace(r"\[", "(?:").replace(r"\]", ")").replace(r"\|", "|")
+    return re.fullmatch(choices, text) is not None

@@ -8,7 +8,13 @@ import pytest
 from steering.demo import tuning
 from steering.demo.claims.asked import SampledClaim, sampled_claims
 from steering.demo.claims.report import FIRST_SEED, claim_names
-from steering.demo.tuning import TUNING_SEED, Tried, tune, with_second_feature
+from steering.demo.tuning import (
+    TUNING_SEED,
+    Tried,
+    checks_beside,
+    tune,
+    with_second_feature,
+)
 from steering.interventions import Intervention
 from tests import tiny
 
@@ -56,6 +62,7 @@ def test_no_claim_is_measured_from_seeds_that_its_preset_was_chosen_on() -> None
         ("backdoor", _tried(0.84), True, False),
         ("suppression", _tried(0.02), True, True),
         ("suppression", _tried(0.02, 0.045), True, False),
+        ("suppression", _tried(0.1), False, False),
         ("suppression", _tried(0.3), False, False),
         ("suppression", _tried(0.02, 0.2), False, False),
     ],
@@ -115,3 +122,26 @@ def test_the_last_strengths_lie_near_the_best_and_a_claim_of_less_also_turns_fea
     largest = max(strengths, key=abs)
     assert any(s == pytest.approx(largest / 1.1, abs=1e-3) for s in strengths)
     assert all(each in near for each in last) and found.edits in last
+
+
+def test_what_has_to_be_kept_harms_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    turned, written = checks_beside(CLAIMS["scam"])
+    assert (turned.bar.at_least, written.bar.at_least) == (False, True)
+    prompt = written.question.prompts[0]
+    texts = ("Dear friend, come to dinner.", "I can not help.", "Dear Winner, send money.", "No.")
+    rows = [SimpleNamespace(prompt=prompt, text=text) for text in texts]
+    monkeypatch.setattr(tuning, "_texts", lambda *_: {"0": rows})
+    edits = (Intervention(feature=0, strength=1.0),)
+    assert tuning._harms(tiny.session(), [turned, written], [edits], 1) == [(0.25, 0.5)]
+
+
+def test_what_wins_by_a_push_is_tried_as_it_is_beside_what_wins_everywhere(rounds: Rounds) -> None:
+    tune(tiny.session(), CLAIMS["power"], [1])
+    first, second, *_ = rounds
+    pushed = [each for each in first if each[0].positions.where == "generated"]
+    assert pushed and len(pushed) < len(first)
+    # Nothing is written here, so the last of each kind counts as the best.
+    everywhere = [each for each in first if each not in pushed]
+    assert pushed[-1] in second and everywhere[-1] in second
+    forms = {(each[0].positions.where, each[0].schedule.tokens) for each in second}
+    assert {("generated", 2), ("generated", 5), ("all", 3), ("all", 8)} <= forms

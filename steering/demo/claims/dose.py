@@ -87,7 +87,7 @@ def measure_dose(
     return ClaimResult(
         name="dose-response",
         study="dose and response: more of the feature, more of the bridge, until the text breaks",
-        measured="41 strengths from -10 to 10 × max_act, on the preset's schedule; texts that go "
+        measured="41 strengths from -10 to 10 × max_act, in the preset's form; texts that go "
         "on from the openings of documents name the bridge or what is its own",
         edits=preset.summary,
         outcomes=(

@@ -90,8 +90,7 @@ def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
             *_follows_the_tree(ranked, seed),
             Outcome(
                 "around the best reader alone",
-                f"{_told(around_best[:NEAREST])}, correlation "
-                f"{_correlations(around_best, seed)[0]:.2f}",
+                f"{_told(around_best[:NEAREST])}, correlation {_correlation(around_best):.2f}",
                 "no bar",
                 True,
             ),
@@ -159,14 +158,22 @@ def _told(nearest: list[tuple[Labelled, float]]) -> str:
 
 
 def _correlations(ranked: list[tuple[Labelled, float]], seed: int) -> tuple[float, float]:
-    """The rank correlation of cosine with nearness in the tree, and what 95 % of shuffles stay
-    below; nan where nothing is labelled."""
+    """The rank correlation, and what 95 % of shuffles stay below; nan where nothing is labelled."""
     if len(ranked) < 2:
         return math.nan, math.nan
+    return _correlation(ranked), shuffled_spearman(*_against_the_tree(ranked), seed=seed)
+
+
+def _correlation(ranked: list[tuple[Labelled, float]]) -> float:
+    """The rank correlation of cosine with nearness in the tree."""
+    return spearman(*_against_the_tree(ranked)) if len(ranked) > 1 else math.nan
+
+
+def _against_the_tree(ranked: list[tuple[Labelled, float]]) -> tuple[list[float], list[float]]:
+    """The cosine of each, and how near its concept is to the bridge in the tree."""
     bridge = by_name()[BRIDGE]
-    cosines = [cosine for _, cosine in ranked]
     nearness = [-float(tree_distance(bridge, each.concept)) for each, _ in ranked]
-    return spearman(cosines, nearness), shuffled_spearman(cosines, nearness, seed=seed)
+    return [cosine for _, cosine in ranked], nearness
 
 
 def measure_inner_conflict(sae: Sae, *, seed: int) -> ClaimResult:
