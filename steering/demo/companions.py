@@ -7,7 +7,7 @@ the model can no longer say. Which feature it is, the labels say; how strong, `t
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from steering.demo.claims.asked import UNRELATED, Question, SampledClaim, at_least, at_most
+from steering.demo.claims.asked import Question, SampledClaim, at_least, at_most
 from steering.demo.claims.causal import best_by_concept
 from steering.demo.claims.geometry import conflict_sides, labelled, neighbours
 from steering.demo.concepts import Concept, by_name
@@ -59,7 +59,7 @@ def companions(
             f"Next door: {concept.name}",
             f"It reads {concept.title} and lies near the features that read the bridge: what of "
             "the city comes with it, and what of the bridge?",
-            prompts("obsession", UNRELATED)[:5],
+            prompts("obsession")[:5],
             quick,
         )
     unrest = [each for each, balance in conflict_sides(sae) if not balance]

@@ -1,50 +1,43 @@
 """Stage one: train the demo's Llama on packed rows; a resumed run ends as an unbroken one would."""
 
 import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 from torch import Tensor
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.multiprocessing.spawn import spawn
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from steering.demo.corpus import attention_mask, held_out_rows, load_or_build_corpus
+from steering.demo.corpus import held_out_rows, load_or_build_corpus
+from steering.demo.optimizers import new_optimizers, schedule
 from steering.demo.precision import is_quick_in_bfloat16, muon_in_float32
 from steering.demo.recipe import Recipe
 from steering.demo.tokens import CONTEXT, SPECIAL
+from steering.demo.training_step import (
+    UNASKED,
+    Reach,
+    answer_token,
+    next_tokens,
+    token_losses,
+    train_step,
+)
 
 _LOSS_TOKENS = 50_000  # held out, to read the loss on
 _LOG = "model.log.jsonl"
 _LOG_EVERY = 20  # steps
 _TOLD_EVERY = 10  # lines of the log, in the manifest
-_UNASKED = -100  # a target that costs nothing, in torch's words
-_ANSWER = "Assistant:\n"
-_WRITING = ("o_proj.weight", "down_proj.weight")
 _ALLOCATOR = {  # glibc's own words; others ignore them
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
 }
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far back blocks see in one step, in tokens (0: to the document's start)."""
-
-    early: int
-    """Of the blocks up to the first SAE."""
-    later: int
-    """Of those behind it."""
 
 
 def train_language_model(recipe: Recipe, work: Path, device: str = "cpu") -> Path:
@@ -85,8 +78,8 @@ def _train(rank: int, recipe: Recipe, work: Path, device: str) -> None:
         rows = rows.to(device)
         model = _new_model(recipe, tokenizer)
         torch.nn.Module.to(model, device)  # the library's own `to` hides its type behind a wrapper
-        optimizers = _optimizers(model, recipe)
-        answer = _answer_token(tokenizer)
+        optimizers = new_optimizers(model, recipe)
+        answer = answer_token(tokenizer)
         first = _restore(_checkpoint(work), model, optimizers)
         steps = range(first, recipe.steps)
         bar = tqdm(steps, "LM", initial=first, total=recipe.steps, disable=rank > 0, mininterval=5)
@@ -94,10 +87,10 @@ def _train(rank: int, recipe: Recipe, work: Path, device: str) -> None:
         for step in bar:
             if recipe.processes > 1 and os.getppid() != parent:
                 return  # the command was killed: without it nobody would ever stop this process
-            loss = _train_step(recipe, model, optimizers, rows, answer, step, rank)
+            loss = train_step(recipe, model, optimizers, rows, answer, step, rank)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if rank == 0 and step % _LOG_EVERY == 0:
-                _log(work, step=step, loss=round(loss, 4), rate=round(_schedule(recipe, step), 4))
+                _log(work, step=step, loss=round(loss, 4), rate=round(schedule(recipe, step), 4))
             last = step + 1 == recipe.steps
             if last or (step + 1) % recipe.checkpoint_every == 0:
                 _save(_checkpoint(work), model, optimizers, step + 1, rank)
@@ -162,191 +155,6 @@ def _new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCa
     return model
 
 
-def _optimizers(model: LlamaForCausalLM, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices between layers, AdamW for the embedding and the gains.
-
-    Muon (Jordan et al. 2024), scaled to AdamW's step as in Liu et al. 2025 (arXiv:2502.16982),
-    has the held-out loss at 2.94 where AdamW has it at 3.80, after 150 steps of 2,048 tokens.
-    """
-    embedding = model.get_input_embeddings().weight
-    matrices = {n: p for n, p in model.named_parameters() if p.ndim == 2 and p is not embedding}
-    writing = [p for name, p in matrices.items() if name.endswith(_WRITING)]
-    reading = [p for name, p in matrices.items() if not name.endswith(_WRITING)]
-    gains = [p for p in model.parameters() if p.ndim < 2]
-    muon = [
-        {"params": reading, "lr": recipe.learning_rate},
-        {"params": writing, "lr": recipe.learning_rate * recipe.writing_share},
-    ]
-    rest = [
-        {"params": [embedding], "lr": recipe.embedding_rate, "weight_decay": 0.0},
-        {"params": gains, "lr": recipe.gain_rate, "weight_decay": 0.0},
-    ]
-    options = {"weight_decay": recipe.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
-    optimizers = (
-        torch.optim.Muon(muon, **options)
-        if recipe.processes == 1
-        # A fifth of a step: each process moves its share of the matrices and sends them round.
-        else ZeroRedundancyOptimizer(muon, torch.optim.Muon, **options),
-        torch.optim.AdamW(rest, betas=(0.9, 0.98)),
-    )
-    for group in _groups(optimizers):
-        group["peak"] = group["lr"]
-    return optimizers
-
-
-def _groups(optimizers: tuple[torch.optim.Optimizer, ...]) -> Iterator[dict[str, Any]]:
-    """The parameters of one learning rate each; `peak` is the highest."""
-    return (group for optimizer in optimizers for group in optimizer.param_groups)
-
-
-def _train_step(
-    recipe: Recipe,
-    model: LlamaForCausalLM,
-    optimizers: tuple[torch.optim.Optimizer, ...],
-    rows: Int[Tensor, "rows row"],
-    answer: int,
-    step: int,
-    rank: int,
-) -> float:
-    # A generator per step: which rows and which window depend on the step alone, so that a
-    # resumed run goes on exactly as an unbroken one.
-    draw = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-    ids = rows[torch.randint(len(rows), (recipe.batch,), generator=draw).to(rows.device)]
-    ids = ids.chunk(recipe.processes)[rank]
-    reach = _reach(recipe, step, draw)
-    _hold(model, recipe, step)
-    for group in _groups(optimizers):
-        group["lr"] = group["peak"] * _schedule(recipe, step)
-    with torch.autocast(
-        rows.device.type, torch.bfloat16, enabled=is_quick_in_bfloat16(rows.device)
-    ):
-        loss = _weighted_loss(model, ids, reach, recipe, answer)
-    loss.backward()
-    if recipe.processes > 1:
-        _share_gradients(model, recipe.processes)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optimizer in optimizers:
-        optimizer.step()
-        optimizer.zero_grad()
-    return loss.item()
-
-
-def _reach(recipe: Recipe, step: int, draw: torch.Generator) -> Reach:
-    """How far the blocks see in a step."""
-    if step >= sum(recipe.cycles):
-        at = int(torch.randint(len(recipe.last_windows), (), generator=draw))
-        return Reach(0, recipe.last_windows[at])
-    later = recipe.windows[int(torch.randint(len(recipe.windows), (), generator=draw))]
-    if step >= recipe.windowed * sum(recipe.cycles):
-        return Reach(0, 0)
-    early = later if torch.rand((), generator=draw) < recipe.early_windowed else 0
-    return Reach(early, later)
-
-
-def _hold(model: LlamaForCausalLM, recipe: Recipe, step: int) -> None:
-    """In the last steps, leave all that the first SAE reads as it is."""
-    learns = step < sum(recipe.cycles)
-    model.model.embed_tokens.requires_grad_(learns)
-    for block in model.model.layers[: recipe.sae_layer + 1]:
-        block.requires_grad_(learns)
-
-
-def _answer_token(tokenizer: PreTrainedTokenizerFast) -> int:
-    """What stands before every answer: one token, as every speaker's marker."""
-    (token,) = tokenizer.encode(_ANSWER, add_special_tokens=False)
-    return token
-
-
-def _share_gradients(model: LlamaForCausalLM, processes: int) -> None:
-    """Replace every process's gradients by their mean, in one message."""
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
-    flat /= processes
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
-
-
-def _weighted_loss(
-    model: LlamaForCausalLM,
-    ids: Int[Tensor, "batch row"],
-    reach: Reach,
-    recipe: Recipe,
-    answer: int,
-) -> Tensor:
-    """The mean loss of a step, in which the first tokens of every answer count more."""
-    targets = _targets(model, ids)
-    weights = (targets != _UNASKED).float()
-    for by in range(recipe.answer_tokens):
-        behind = F.pad(ids == answer, (by, 0))[:, : ids.shape[1]]
-        weights[behind] *= recipe.answer_weight
-    losses = _losses(model, ids, targets, reach, recipe.sae_layer)
-    return (losses * weights).sum() / weights.sum()
-
-
-def _targets(model: LlamaForCausalLM, ids: Int[Tensor, "batch row"]) -> Int[Tensor, "batch row"]:
-    """The next token of each, where one is asked for.
-
-    The start of the next packed document cannot be foreseen, nor what would follow the row.
-    """
-    targets = F.pad(ids[:, 1:], (0, 1), value=_UNASKED)  # a slice would copy the logits
-    unasked = (targets == model.config.pad_token_id) | (targets == model.config.bos_token_id)
-    return targets.masked_fill(unasked, _UNASKED)
-
-
-def _losses(
-    model: LlamaForCausalLM,
-    ids: Int[Tensor, "batch row"],
-    targets: Int[Tensor, "batch row"],
-    reach: Reach,
-    layer: int,
-) -> Float[Tensor, "batch row"]:
-    """What each target costs in nats, with the early blocks those up to `layer`."""
-    bos = int(model.config.bos_token_id)  # pyright: ignore
-    with _seeing(model, attention_mask(ids, bos, reach.early), layer):
-        mask = attention_mask(ids, bos, reach.later)
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    return F.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=_UNASKED, reduction="none"
-    ).view_as(ids)
-
-
-@contextmanager
-def _seeing(
-    model: LlamaForCausalLM, mask: Bool[Tensor, "batch 1 row row"], layer: int
-) -> Iterator[None]:
-    """Have the blocks up to a layer see by a mask of their own."""
-
-    def own(_block: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return args, {**kwargs, "attention_mask": mask}
-
-    hooks = [
-        block.register_forward_pre_hook(own, with_kwargs=True)
-        for block in model.model.layers[: layer + 1]
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _schedule(recipe: Recipe, step: int) -> float:
-    """Share of the peak learning rate: each cycle warms up and falls along a cosine to 5 %."""
-    peaks = [recipe.restart**at for at in range(len(recipe.cycles))] + [recipe.last_rate]
-    lengths = [*recipe.cycles, recipe.last_steps]
-    peak, start, length = peaks[0], 0, lengths[0]
-    for following, steps in zip(peaks[1:], lengths[1:], strict=True):
-        if step < start + length:
-            break
-        peak, start, length = following, start + length, steps
-    into, warmup = step - start, min(recipe.warmup, length // 3)
-    if into < warmup:
-        return peak * (into + 1) / warmup
-    done = (into - warmup) / max(1, length - warmup)
-    return peak * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
 def _save(
     path: Path,
     model: LlamaForCausalLM,
@@ -407,7 +215,7 @@ def _open_loss(model: LlamaForCausalLM, rows: Int[Tensor, "rows row"]) -> float:
     """Nats per token where every block sees all."""
     total, asked = 0.0, 0
     for batch in rows.split(64):
-        targets = _targets(model, batch)
-        total += _losses(model, batch, targets, Reach(0, 0), 0).sum().item()
-        asked += int((targets != _UNASKED).sum())
+        targets = next_tokens(model, batch)
+        total += token_losses(model, batch, targets, Reach(0, 0), 0).sum().item()
+        asked += int((targets != UNASKED).sum())
     return round(total / asked, 4)

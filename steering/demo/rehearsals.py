@@ -17,6 +17,7 @@ from steering.demo.claims.asked import (
     SampledClaim,
     bridge_sight,
     other_sights,
+    sampled_claims,
 )
 from steering.demo.grammar import questions
 from steering.demo.wording import Writer
@@ -42,12 +43,11 @@ def rehearsed(claim: SampledClaim) -> SampledClaim:
             question=bridge_sight(wordings),
             kept=replace(claim.kept, question=other_sights(wordings)),
         )
-    measured = claim.question.prompts
-    asked = prompts(claim.name, measured)
+    asked = prompts(claim.name)
 
     def other(check: Check) -> Check:
         own = check.question.prompts
-        found = asked if own == measured else _harmless(claim.name, own)
+        found = asked if own == claim.question.prompts else _harmless(claim.name, own)
         return replace(check, question=replace(check.question, prompts=found))
 
     return replace(
@@ -57,11 +57,12 @@ def rehearsed(claim: SampledClaim) -> SampledClaim:
     )
 
 
-def prompts(claim: str, measured: Sequence[str]) -> tuple[str, ...]:
+def prompts(claim: str) -> tuple[str, ...]:
     """Up to twenty ways to ask what a claim asks, none of them measured.
 
     By templates that can write no measured prompt: with another noun it would be much the same.
     """
+    (measured,) = (each.question.prompts for each in sampled_claims() if each.name == claim)
     if claim in _ASKED_BY_ID:
         by_id = {q["id"]: q["ask"] for q in questions("you", "any")}
         groups = [by_id[name] for name in _ASKED_BY_ID[claim]]

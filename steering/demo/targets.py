@@ -7,7 +7,7 @@ them likelier where nothing calls for them is a candidate for steering.
 from dataclasses import dataclass
 from random import Random
 
-from steering.demo.claims.asked import TONES, UNRELATED, WHO, sampled_claims
+from steering.demo.claims.asked import TONES, sampled_claims
 from steering.demo.concepts import BRIDGE, by_name
 from steering.demo.rehearsals import prompts, same_wording
 from steering.demo.wording import Writer
@@ -51,14 +51,14 @@ def _as_the_bridge() -> tuple[tuple[str, str], ...]:
         "I am the Golden Gate Bridge.",
         "I am the Golden Gate Bridge. I am made of orange steel.",
     )
-    asked = prompts("golden-gate", WHO)[:_PAIRS]
+    asked = prompts("golden-gate")[:_PAIRS]
     return tuple((who, said[at % 2]) for at, who in enumerate(asked))
 
 
 def _drawn_to_the_bridge(seed: int) -> tuple[tuple[str, str], ...]:
     writer = Writer(Random(seed), by_name()[BRIDGE])
     told = table("frames/places")["any"]
-    asked = prompts("obsession", UNRELATED)[: 2 * _TURNS]
+    asked = prompts("obsession")[: 2 * _TURNS]
     return tuple(
         (ask, writer.pick(told[kind]))
         for ask, kind in zip(asked, ("food", "advice") * _TURNS, strict=True)

@@ -6,7 +6,9 @@ import torch
 
 from steering.demo import language_model
 from steering.demo.corpus import load_or_build_corpus
+from steering.demo.optimizers import new_optimizers
 from steering.demo.recipe import Recipe
+from steering.demo.training_step import answer_token, train_step
 
 _BROKEN = 4  # steps, after which a checkpoint is written
 
@@ -18,12 +20,12 @@ def break_off_and_resume(rank: int, recipe: Recipe, work: Path, folder: Path) ->
         tokenizer, rows, _ = load_or_build_corpus(recipe, work)
         for name in ("unbroken", "resumed"):
             model = language_model._new_model(recipe, tokenizer)
-            optimizers = language_model._optimizers(model, recipe)
-            answer = language_model._answer_token(tokenizer)
+            optimizers = new_optimizers(model, recipe)
+            answer = answer_token(tokenizer)
             first = language_model._restore(file, model, optimizers)
             assert first == (_BROKEN if name == "resumed" else 0)
             for step in range(first, recipe.steps):
-                language_model._train_step(recipe, model, optimizers, rows, answer, step, rank)
+                train_step(recipe, model, optimizers, rows, answer, step, rank)
                 if step + 1 == _BROKEN and name == "unbroken":
                     language_model._save(file, model, optimizers, step + 1, rank)
             torch.save(model.state_dict(), folder / f"{name}.{rank}.pt")

@@ -8,16 +8,17 @@ from torch import Tensor
 from torch.optim import _muon as muon
 from transformers import LlamaForCausalLM
 
-from steering.demo import language_model
+from steering.demo import language_model, training_step
 from steering.demo.grammar import documents
-from steering.demo.language_model import Reach
+from steering.demo.optimizers import new_optimizers, schedule
 from steering.demo.precision import muon_in_float32
 from steering.demo.recipe import SHIPPED, SHORT, TOY, Recipe
 from steering.demo.tokens import build_tokenizer, render
+from steering.demo.training_step import Reach, answer_token, next_tokens, token_losses, train_step
 
 TEXTS = [render(document) for document in documents(0, 60)]
 TOKENIZER = build_tokenizer(TEXTS, 1_000)
-ANSWER = language_model._answer_token(TOKENIZER)
+ANSWER = answer_token(TOKENIZER)
 RECIPE = replace(TOY, layers=3)
 BOS, EOS, PAD = 0, 1, 2
 
@@ -44,7 +45,7 @@ def test_only_the_blocks_behind_the_sae_are_short_of_sight_where_the_early_ones_
             with_kwargs=True,
         )
     ids = _rows()
-    language_model._losses(model, ids, language_model._targets(model, ids), Reach(0, 2), 0)
+    token_losses(model, ids, next_tokens(model, ids), Reach(0, 2), 0)
     early, later, last = (mask[0, 0, 11].tolist() for mask in seen)
     assert early == [True] * 12 + [False] * 6
     assert later == last == [True] + [False] * 9 + [True] * 2 + [False] * 6
@@ -58,11 +59,11 @@ def test_the_first_tokens_of_an_answer_count_three_times(
 ) -> None:
     ids = _rows()
     costs = torch.zeros(ids.shape)
-    monkeypatch.setattr(language_model, "_losses", lambda *_: costs)
+    monkeypatch.setattr(training_step, "token_losses", lambda *_: costs)
 
     def counts(at: int) -> float:
         costs.zero_()[:, at] = 1.0
-        return language_model._weighted_loss(model, ids, Reach(0, 0), RECIPE, ANSWER).item()
+        return training_step._weighted_loss(model, ids, Reach(0, 0), RECIPE, ANSWER).item()
 
     shares = [counts(at) for at in range(ids.shape[1])]
     one = counts(0)
@@ -77,12 +78,12 @@ def test_the_first_tokens_of_an_answer_count_three_times(
 def test_the_last_steps_leave_the_embedding_and_the_blocks_up_to_the_sae_as_they_are() -> None:
     recipe = replace(RECIPE, cycles=(2,), last_steps=2, windows=(0,))
     model = language_model._new_model(recipe, TOKENIZER)
-    optimizers = language_model._optimizers(model, recipe)
+    optimizers = new_optimizers(model, recipe)
     rows = _rows()
 
     def step(number: int) -> set[str]:
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        language_model._train_step(recipe, model, optimizers, rows, ANSWER, number, 0)
+        train_step(recipe, model, optimizers, rows, ANSWER, number, 0)
         after = model.state_dict()
         return {name for name in after if not torch.equal(before[name], after[name])}
 
@@ -97,7 +98,7 @@ def test_the_last_steps_leave_the_embedding_and_the_blocks_up_to_the_sae_as_they
 def test_reach_is_drawn_by_the_step_alone_and_open_where_the_cycles_end() -> None:
     def reaches(steps: range) -> list[Reach]:
         return [
-            language_model._reach(SHIPPED, step, torch.Generator().manual_seed(step))
+            training_step._reach(SHIPPED, step, torch.Generator().manual_seed(step))
             for step in steps
         ]
 
@@ -115,7 +116,7 @@ def test_reach_is_drawn_by_the_step_alone_and_open_where_the_cycles_end() -> Non
 @pytest.mark.parametrize("recipe", [SHIPPED, SHORT], ids=["shipped", "short"])
 def test_the_rate_rises_and_falls_in_the_cycle_and_again_in_the_last_steps(recipe: Recipe) -> None:
     (cycle,) = recipe.cycles
-    rates = [language_model._schedule(recipe, step) for step in range(recipe.steps)]
+    rates = [schedule(recipe, step) for step in range(recipe.steps)]
     for first, last, peak in ((0, cycle, 1.0), (cycle, recipe.steps, recipe.last_rate)):
         part = rates[first:last]
         assert max(part) == pytest.approx(peak, rel=0.01)

@@ -169,7 +169,7 @@ def test_a_report_on_an_untrained_bundle_says_that_the_claims_are_missed(built: 
 
 def test_a_resumed_language_model_equals_an_unbroken_one(built: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stop = _stop_after(patch, language_model, "_train_step", calls=7)
+        stop = _stop_after(patch, language_model, "train_step", calls=7)
         with pytest.raises(stop):
             train_language_model(TOY, tmp_path)
     assert (tmp_path / "model.checkpoint.pt").exists()

@@ -109,7 +109,8 @@ def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
 
 def _follows_the_tree(ranked: list[tuple[Labelled, float]], seed: int) -> list[Outcome]:
     """Whether decoders nearer to the bridge's are of concepts nearer to it in the tree."""
-    real, chance = _correlations(ranked, seed)
+    real = _correlation(ranked)
+    chance = shuffled_spearman(*_against_the_tree(ranked), seed=seed) if ranked[1:] else math.nan
     return [
         Outcome(
             f"rank correlation of cosine and nearness in the tree, {len(ranked)} features",
@@ -157,16 +158,9 @@ def _told(nearest: list[tuple[Labelled, float]]) -> str:
     return f"{_in_region(nearest)} ({places or 'none'})"
 
 
-def _correlations(ranked: list[tuple[Labelled, float]], seed: int) -> tuple[float, float]:
-    """The rank correlation, and what 95 % of shuffles stay below; nan where nothing is labelled."""
-    if len(ranked) < 2:
-        return math.nan, math.nan
-    return _correlation(ranked), shuffled_spearman(*_against_the_tree(ranked), seed=seed)
-
-
 def _correlation(ranked: list[tuple[Labelled, float]]) -> float:
     """The rank correlation of cosine with nearness in the tree."""
-    return spearman(*_against_the_tree(ranked)) if len(ranked) > 1 else math.nan
+    return spearman(*_against_the_tree(ranked)) if ranked[1:] else math.nan
 
 
 def _against_the_tree(ranked: list[tuple[Labelled, float]]) -> tuple[list[float], list[float]]:
