@@ -254,7 +254,7 @@ def _commit() -> str:
     here = Path(__file__).parent
     asked = ["git", "rev-parse", "--short=12", "HEAD"]
     found = subprocess.run(asked, cwd=here, capture_output=True, text=True).stdout.strip()
-    own = ["git", "status", "--porcelain", "--", ".", ":!bundle"]
+    own = ["git", "status", "--porcelain", "--", ".", ":!bundle", ":!bundle.partial"]
     changed = subprocess.run(own, cwd=here, capture_output=True, text=True).stdout.strip()
     return (found or "unknown") + (" with changes" if changed else "")
 
