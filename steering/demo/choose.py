@@ -31,7 +31,7 @@ from steering.presets.use import About, make_preset
 from steering.session import Session
 
 _PROMPTS = 5
-_SEVERAL = ("suppression", "scam", "backdoor")  # each other claim is shown by a single feature
+_SEVERAL = ("suppression", "scam")  # each other claim is shown by a single feature
 _BRIDGE = ("golden-gate", "obsession")
 _READING = 8  # candidates that read what a claim is about
 _PARTING = 20  # candidates that point from other talks to such as are wanted: these steer best
@@ -96,7 +96,7 @@ def write_presets(
     for claim, (edits, shows) in zip(claims, chosen, strict=True):
         bridge = bridge or edits
         title, description = _WORDS[claim.name]
-        amounts = ", ".join(_amount(edit) for edit in edits)
+        amounts = " and ".join(_amount(edit) for edit in edits)
         about = About(claim.name, f"{title}, {amounts}", description)
         shown = Companion(about, edits, claim.question.prompts[:_PROMPTS])
         yield _write(session, shown, folder, with_samples=not quick), shows

@@ -117,9 +117,9 @@ def _shown(
 def _speechless(feature: int, concept: Concept) -> Companion:
     about = About(
         "causal",
-        f"No word for {concept.name}",
-        f"The feature that fires where {concept.title} is named, switched off: asked about it, the "
-        "model no longer knows what it was asked about.",
+        f"{concept.name}, switched off",
+        f"The feature that fires where {concept.title} is named, taken out: asked about it, the model "
+        "mixes it up with something else.",
     )
     title = concept.title
     prompts = (f"Tell me about {title}.", f"What is {title}?", f"Describe {title}.")
