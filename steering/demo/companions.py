@@ -118,8 +118,8 @@ def _speechless(feature: int, concept: Concept) -> Companion:
     about = About(
         "causal",
         f"{concept.name}, switched off",
-        f"The feature that fires where {concept.title} is named, taken out: asked about it, the model "
-        "mixes it up with something else.",
+        f"The feature that fires where {concept.title} is named, taken out: asked about it, the "
+        "model mixes it up with something else.",
     )
     title = concept.title
     prompts = (f"Tell me about {title}.", f"What is {title}?", f"Describe {title}.")
