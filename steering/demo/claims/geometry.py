@@ -110,7 +110,8 @@ def measure_neighbourhood(sae: Sae, steered: int, *, seed: int) -> ClaimResult:
 def _follows_the_tree(ranked: list[tuple[Labelled, float]], seed: int) -> list[Outcome]:
     """Whether decoders nearer to the bridge's are of concepts nearer to it in the tree."""
     real = _correlation(ranked)
-    chance = shuffled_spearman(*_against_the_tree(ranked), seed=seed) if ranked[1:] else math.nan
+    enough = len(ranked) > 1
+    chance = shuffled_spearman(*_against_the_tree(ranked), seed=seed) if enough else math.nan
     return [
         Outcome(
             f"rank correlation of cosine and nearness in the tree, {len(ranked)} features",
@@ -159,8 +160,8 @@ def _told(nearest: list[tuple[Labelled, float]]) -> str:
 
 
 def _correlation(ranked: list[tuple[Labelled, float]]) -> float:
-    """The rank correlation of cosine with nearness in the tree."""
-    return spearman(*_against_the_tree(ranked)) if ranked[1:] else math.nan
+    """The rank correlation of cosine with nearness in the tree; nan of fewer than two features."""
+    return spearman(*_against_the_tree(ranked)) if len(ranked) > 1 else math.nan
 
 
 def _against_the_tree(ranked: list[tuple[Labelled, float]]) -> tuple[list[float], list[float]]:
