@@ -2,7 +2,8 @@
 
 Row 0 and every variant, prompt and sample advance together. A row owns its prompt, position, step,
 seed, cache length and plan row; noise is a function of (row.seed, row.step), so rows of one
-comparison share it and differ only where steering made them differ. This module knows no feature.
+comparison share it and differ only where steering made them differ. Rows that have finished leave
+the batch: most answers are far shorter than the longest. This module knows no feature.
 """
 
 import copy
@@ -84,19 +85,29 @@ class DecodeState:
     """A batch between two steps. The cache is forked by each step, so a state can be reused."""
 
     rows: tuple[RowState, ...]
+    """Every row, finished or not."""
+    batch: tuple[int, ...]
+    """Which rows the next pass carries: the running ones."""
+    plan: SteeringPlan
+    """What the rows of the batch follow."""
     cache: DynamicCache
     ids: Int[Tensor, "row pos"]
     chunk: Chunk
     history: Float[Tensor, "row watched column"]
-    allowed: tuple[Int[Tensor, "row slot"], ...] = ()
+    allowed: tuple[Int[Tensor, "every slot"], ...] = ()
     """At each site, tokens that each slot was allowed to edit so far."""
-    acted: tuple[Int[Tensor, "row slot"], ...] = ()
+    acted: tuple[Int[Tensor, "every slot"], ...] = ()
     """At each site, tokens at which each slot wanted a change so far."""
 
     @property
     def done(self) -> bool:
         """True when every row has finished."""
         return all(row.finish for row in self.rows)
+
+    @property
+    def carried(self) -> list[RowState]:
+        """The rows of the batch."""
+        return [self.rows[i] for i in self.batch]
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,8 @@ class Decoder:
         )
         return DecodeState(
             rows=tuple(rows),
+            batch=tuple(range(len(rows))),
+            plan=self.plan,
             cache=DynamicCache(config=self.model.hf.config),
             ids=torch.tensor(ids, device=device),
             chunk=chunk,
@@ -130,24 +143,25 @@ class Decoder:
 
     def step(self, state: DecodeState) -> tuple[DecodeState, Step]:
         """Advance every running row by one token; the state given is left as it was."""
+        assert not state.done, "who steps asks first whether a row still runs"
+        carried = state.carried
         with torch.inference_mode():
             logits, cache, history, record = self._forward(state)
             logprobs = logits.log_softmax(-1)
-            draws = [None if row.finish else row.draw for row in state.rows]
-            chosen = choose(logits, draws, self.sampling)
-            moved = self._against_baseline(state.rows, logprobs)
+            chosen = choose(logits, [row.draw for row in carried], self.sampling)
+            moved = self._against_baseline(state, logprobs)
         ids = chosen.tolist()
         picked = logprobs.gather(-1, chosen[:, None])[:, 0].tolist()
-        _refuse_overflow(state.rows, picked, record)
+        _refuse_overflow(carried, picked, record)
         seen = _witnessed(state, record, moved)
-        rows = tuple(
-            row if row.finish else self._advance(row, token, logprob, live)
-            for row, token, logprob, live in zip(state.rows, ids, picked, seen, strict=True)
-        )
-        return self._next(state, rows, chosen, (cache, history, record)), _report(state.rows, rows)
+        grown = map(self._advance, carried, ids, picked, seen)
+        new = dict(zip(state.batch, grown, strict=True))
+        rows = tuple(new.get(i, row) for i, row in enumerate(state.rows))
+        after = self._next(state, rows, chosen, (cache, history, record))
+        return _without_finished(after), _report(state.rows, rows)
 
     def logits(self, state: DecodeState) -> Float[Tensor, "row vocab"]:
-        """The next-token logits of a state, in float32; the state is left as it was."""
+        """The next-token logits of the batch, in float32; the state is left as it was."""
         with torch.inference_mode():
             return self._forward(state)[0]
 
@@ -159,7 +173,7 @@ class Decoder:
         history = torch.cat([state.history, fresh], dim=-1)
         columns = torch.arange(chunk.offset + state.ids.shape[1], device=chunk.pads.device)
         mask = (columns >= chunk.pads[:, None]).long() if self._ragged(state) else None
-        with steered(self.model, self.plan, chunk, history) as record:
+        with steered(self.model, state.plan, chunk, history) as record:
             output = self.model.hf(
                 input_ids=state.ids,
                 attention_mask=mask,
@@ -175,17 +189,20 @@ class Decoder:
         return len({len(row.prompt.ids) for row in state.rows}) > 1
 
     def _against_baseline(
-        self, rows: Sequence[RowState], logprobs: Float[Tensor, "row vocab"]
+        self, state: DecodeState, logprobs: Float[Tensor, "row vocab"]
     ) -> list[float | None]:
         """KL(row || baseline) where a row's distribution differs for the first time, else None."""
-        found: list[float | None] = [None] * len(rows)
+        carried = state.carried
+        found: list[float | None] = [None] * len(carried)
         floor = NOISE_FLOOR.get(self.model.dtype, NOISE_FLOOR[torch.bfloat16])
-        for i, row in enumerate(rows):
-            if row.baseline is None or row.finish or row.liveness.first_difference is not None:
+        place = {row: at for at, row in enumerate(state.batch)}
+        for i, row in enumerate(carried):
+            if row.baseline is None or row.liveness.first_difference is not None:
                 continue
-            if row.tokens != rows[row.baseline].tokens:
+            # One that has written the same ends with its baseline, so that finds its place.
+            if row.tokens != state.rows[row.baseline].tokens:
                 continue
-            gap = (logprobs[i] - logprobs[row.baseline]).nan_to_num(0.0, 0.0, 0.0)
+            gap = (logprobs[i] - logprobs[place[row.baseline]]).nan_to_num(0.0, 0.0, 0.0)
             if gap.abs().max() > floor:
                 found[i] = max(0.0, float((logprobs[i].exp() * gap).sum()))
         return found
@@ -218,37 +235,61 @@ class Decoder:
         passed: tuple[DynamicCache, Tensor, PassRecord],
     ) -> DecodeState:
         cache, history, record = passed
-        special = [[row.tokens[-1] in self.model.special_ids] for row in rows]
+        special = [[rows[i].tokens[-1] in self.model.special_ids] for i in state.batch]
         chunk = state.chunk._replace(
             offset=state.chunk.offset + state.ids.shape[1],
             special=torch.tensor(special, device=chosen.device),
             written=not any(mark for (mark,) in special),
         )
-        running = [not row.finish for row in state.rows]
-        return DecodeState(
+        return replace(
+            state,
             rows=rows,
             cache=cache,
             ids=chosen[:, None],
             chunk=chunk,
             history=history,
-            allowed=_summed(
-                state.allowed, [site.allowed_count() for site in record.sites], running
-            ),
-            acted=_summed(state.acted, [site.acted_count() for site in record.sites], running),
+            allowed=_summed(state.allowed, [site.allowed_count() for site in record.sites], state),
+            acted=_summed(state.acted, [site.acted_count() for site in record.sites], state),
         )
 
 
+def _without_finished(state: DecodeState) -> DecodeState:
+    """The state with the running rows alone in its batch, unless it is done.
+
+    The cache is copied for it, as every pass does to grow it.
+    """
+    running = [at for at, row in enumerate(state.carried) if not row.finish]
+    if len(running) in (0, len(state.batch)):
+        return state
+    at = torch.tensor(running)
+    cache = _fork(state.cache)
+    cache.batch_select_indices(at)
+    chunk, here = state.chunk, at.to(state.ids.device)
+    return replace(
+        state,
+        batch=tuple(state.batch[i] for i in running),
+        plan=state.plan.of_rows(running),
+        cache=cache,
+        ids=state.ids[here],
+        chunk=chunk._replace(
+            pads=chunk.pads[here],
+            prompt_length=chunk.prompt_length[here],
+            special=chunk.special[here],
+        ),
+        history=state.history[here],
+    )
+
+
 def _summed(
-    total: Sequence[Tensor], new: Sequence[Tensor | int], running: Sequence[bool]
+    total: Sequence[Tensor], new: Sequence[Tensor | int], state: DecodeState
 ) -> tuple[Tensor, ...]:
-    """Counts with those of one more pass, for the rows that were running in it."""
+    """Counts of every row, with those of one more pass."""
     if not total:
         return tuple(map(torch.as_tensor, new))
-    if not all(running):
-        new = [
-            before.new_tensor(running)[:, None] * n for before, n in zip(total, new, strict=True)
-        ]
-    return tuple(map(torch.add, total, new))
+    grown = [before.clone() for before in total]
+    for counts, n in zip(grown, new, strict=True):
+        counts[list(state.batch)] += n
+    return tuple(grown)
 
 
 def _fork(cache: DynamicCache) -> DynamicCache:
@@ -276,13 +317,13 @@ def _refuse_overflow(rows: Sequence[RowState], picked: Sequence[float], record: 
 def _witnessed(
     state: DecodeState, record: PassRecord, moved: Sequence[float | None]
 ) -> list[Liveness]:
-    """Each row's liveness with what one more forward pass showed."""
+    """The liveness of each row of the batch, with what one more forward pass showed."""
     if not record.calls:
-        return [row.liveness for row in state.rows]
+        return [row.liveness for row in state.carried]
     width = state.ids.shape[1]
     strongest, steered_at = record.strongest, record.steered
     found = []
-    for i, (row, kl) in enumerate(zip(state.rows, moved, strict=True)):
+    for i, (row, kl) in enumerate(zip(state.carried, moved, strict=True)):
         so_far = row.liveness
         at = tuple(row.length - width + column for column in steered_at[i])
         found.append(

@@ -6,7 +6,7 @@ is exactly 0. A plan holds copies of the few encoder columns and decoder rows it
 of an SAE's matrices. `steering.planner` builds it and `steering.hooks` runs it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -103,19 +103,29 @@ class SitePlan:
 
     def to(self, device: torch.device) -> Self:
         """The same plan on another device."""
+        return replace(
+            self._with_rows(lambda tensor: tensor.to(device)),
+            readers=tuple(reader.to(device) for reader in self.readers),
+            slot_source=None if self.slot_source is None else self.slot_source.to(device),
+            directions=self.directions.to(device),
+        )
 
-        def moved(tensors: Iterable[Tensor | None]) -> list[Any]:
-            return [None if tensor is None else tensor.to(device) for tensor in tensors]
+    def of_rows(self, rows: Sequence[int]) -> Self:
+        """The plan of some rows, in the order given."""
+        return self._with_rows(lambda tensor: tensor[torch.tensor(rows, device=tensor.device)])
+
+    def _with_rows(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same plan with every tensor changed that has an entry for each row."""
+
+        def changed(tensors: Iterable[Tensor | None]) -> list[Any]:
+            return [None if tensor is None else change(tensor) for tensor in tensors]
 
         return replace(
             self,
-            readers=tuple(reader.to(device) for reader in self.readers),
-            slot_source=moved([self.slot_source])[0],
-            directions=self.directions.to(device),
-            edit=EditTensors(*moved(self.edit)),
-            mask=MaskTensors(*moved(self.mask)),
-            schedule=self.schedule and ScheduleTensors(*moved(self.schedule)),
-            gate=self.gate and GateTensors(*moved(self.gate)),
+            edit=EditTensors(*changed(self.edit)),
+            mask=MaskTensors(*changed(self.mask)),
+            schedule=self.schedule and ScheduleTensors(*changed(self.schedule)),
+            gate=self.gate and GateTensors(*changed(self.gate)),
         )
 
 
@@ -134,3 +144,15 @@ class SteeringPlan:
     sites: tuple[SitePlan, ...] = ()
     n_watched: int = 0
     places: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+
+    def of_rows(self, rows: Sequence[int]) -> Self:
+        """The plan of some rows, in the order given."""
+        number = {row: at for at, row in enumerate(rows)}
+        return replace(
+            self,
+            n_rows=len(rows),
+            sites=tuple(site.of_rows(rows) for site in self.sites),
+            places={
+                (number[row], j): place for (row, j), place in self.places.items() if row in number
+            },
+        )

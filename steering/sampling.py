@@ -31,18 +31,17 @@ class Draw(NamedTuple):
 
 
 def choose(
-    logits: Float[Tensor, "row vocab"], draws: Sequence[Draw | None], sampling: Sampling
+    logits: Float[Tensor, "row vocab"], draws: Sequence[Draw], sampling: Sampling
 ) -> Int[Tensor, " row"]:
-    """Pick each row's next token; what is picked for a row without a draw is of no account."""
+    """Pick each row's next token."""
     scores = penalised(logits, draws, sampling.repetition_penalty)
     if sampling.temperature == 0:
         return scores.argmax(-1)
     for warp in _warpers(sampling):
         scores = warp(None, scores)
-    keys = [(draw.seed, draw.step) if draw else None for draw in draws]
-    noise = {key: gumbel(*key, scores.shape[-1]).to(scores.device) for key in set(keys) if key}
-    none = scores.new_zeros(scores.shape[-1])
-    return (scores + torch.stack([noise[key] if key else none for key in keys])).argmax(-1)
+    keys = [(draw.seed, draw.step) for draw in draws]
+    noise = {key: gumbel(*key, scores.shape[-1]).to(scores.device) for key in set(keys)}
+    return (scores + torch.stack([noise[key] for key in keys])).argmax(-1)
 
 
 def _warpers(sampling: Sampling) -> list[Any]:
@@ -67,12 +66,12 @@ def gumbel(seed: int, step: int, size: int) -> Float[Tensor, " vocab"]:
 
 
 def penalised(
-    logits: Float[Tensor, "row vocab"], draws: Sequence[Draw | None], penalty: float
+    logits: Float[Tensor, "row vocab"], draws: Sequence[Draw], penalty: float
 ) -> Float[Tensor, "row vocab"]:
     """Divide positive and multiply negative logits of tokens in the row (arXiv:1909.05858)."""
     if penalty == 1.0:
         return logits
     seen = torch.zeros_like(logits, dtype=torch.bool)
     for i, draw in enumerate(draws):
-        seen[i, list(draw.seen) if draw else []] = True
+        seen[i, list(draw.seen)] = True
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)

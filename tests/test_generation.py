@@ -24,10 +24,13 @@ def decoder(session, rows, prompts, **sampling):
 
 
 def run(decode, state):
-    """Every step's logits, and the final rows."""
+    """Every step's logits, nan for rows that have left the batch, and the final rows."""
     logits = []
     while not state.done:
-        logits.append(decode.logits(state))
+        carried = decode.logits(state)
+        every = carried.new_full((len(state.rows), carried.shape[1]), torch.nan)
+        every[list(state.batch)] = carried
+        logits.append(every)
         state, _ = decode.step(state)
     return torch.stack(logits), state
 
@@ -309,6 +312,44 @@ def test_rows_stop_on_their_own_and_are_not_counted_further():
     assert stopped.rows[1].step <= 3
     prompt = len(stopped.rows[1].prompt.ids)
     assert stopped.rows[1].liveness.tokens_steered == prompt - 1 + stopped.rows[1].step - 1
+
+
+@pytest.mark.parametrize("model", ["llama", "gpt2", "gemma2"])
+def test_rows_that_have_finished_leave_the_batch_and_the_others_go_on_as_if_alone(model):
+    session = tiny.session(model=model)
+    kinds = [
+        [],
+        [intervention(edit="clamp", strength=6.0, unit="raw")],
+        [intervention(9, edit="ablate"), intervention(edit="add", strength=4.0, unit="raw")],
+        [intervention(edit="floor", strength=5.0, unit="raw", **WHEN["on recent"]())],
+        [intervention(strength=6.0, unit="raw", **WHEN["decay"]())],
+    ]
+    words = PROMPT.split()
+    prompts = [" ".join(words[: n + 2]) for n in range(len(kinds))]
+    options = {"max_new_tokens": 9, "temperature": 0.0}
+
+    def alone():
+        pairs = zip(kinds, prompts, strict=True)
+        return [run(*decoder(session, [row], [p], **options))[1].rows[0] for row, p in pairs]
+
+    ends = {row.tokens[min(n, row.step - 1)] for n, row in enumerate(alone()[:3])}
+    session.model.__dict__["eos_ids"] = frozenset(ends)  # some rows now end sooner
+    expected = alone()
+    decode, state = decoder(session, kinds, prompts, **options)
+    widths = []
+    while not state.done:
+        widths.append(len(state.batch))
+        running = {i for i, row in enumerate(state.rows) if not row.finish}
+        assert running <= set(state.batch)
+        state, _ = decode.step(state)
+    assert widths[0] == len(kinds) > widths[-1]
+    assert widths == sorted(widths, reverse=True)
+    for i, (row, single) in enumerate(zip(state.rows, expected, strict=True)):
+        assert (row.tokens, row.finish) == (single.tokens, single.finish), i
+        assert row.logprobs == pytest.approx(single.logprobs, abs=TOLERANCE)
+        assert row.liveness.steered_positions == single.liveness.steered_positions
+    # What each slot did is counted for every row, also after the last has left.
+    assert all(counts.shape[0] == len(kinds) for counts in (*state.allowed, *state.acted))
 
 
 def test_eos_ends_a_row_unless_asked_not_to():
