@@ -5,7 +5,7 @@ import pytest
 from steering import Sampling
 from steering.errors import PromptError
 from steering.measure.answers import answer_log_probs
-from steering.measure.fluency import repetition, surprise
+from steering.measure.fluency import PART, repetition, surprise
 from steering.records import Row
 from tests import tiny
 from tests.tiny import intervention
@@ -30,7 +30,9 @@ def sampling(**fields):
 def test_surprise_of_the_unsteered_text_is_its_own_log_probability():
     session = tiny.session(model="llama")
     edits = [intervention(edit="add", strength=6.0, unit="raw")]
-    made = session.compare([PROMPT, "the bridge"], edits, sampling())
+    # More than fit one pass, of several lengths.
+    prompts = [" ".join(PROMPT.split()[: 1 + at % 7]) for at in range(PART + 6)]
+    made = session.compare(prompts, edits, sampling())
     rows = [row for row in made.rows if row.name == "baseline"]
     expected = [-sum(row.logprobs) / len(row.logprobs) for row in rows]
     assert surprise(session, rows) == pytest.approx(expected, abs=1e-4)

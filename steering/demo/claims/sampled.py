@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from random import Random
+from statistics import fmean
 from typing import TypeVar
 
 from steering.demo.claims.asked import SAMPLES, Bar, Cell, Check, Kept, Question, SampledClaim
@@ -169,8 +170,7 @@ def written(
 def figures(session: Session, question: Question, rows: Sequence[Row]) -> CellFigures:
     """How often the rows hit, and how they read."""
     nats = [
-        (value, len(row.token_ids))
-        for value, row in zip(surprise(session, rows), rows, strict=True)
+        (value, len(row.token_ids)) for value, row in zip(_nats(session, rows), rows, strict=True)
     ]
     counted = [(value, n) for value, n in nats if n]
     tokens = sum(n for _, n in counted)
@@ -179,6 +179,13 @@ def figures(session: Session, question: Question, rows: Sequence[Row]) -> CellFi
         surprise=sum(value * n for value, n in counted) / tokens if tokens else math.nan,
         repetition=sum(map(repetition, rows)) / len(rows),
     )
+
+
+def _nats(session: Session, rows: Sequence[Row]) -> list[float]:
+    """The surprise of each row; what was written unsteered is as likely as it was when written."""
+    if any(row.interventions for row in rows):
+        return surprise(session, rows)
+    return [-fmean(row.logprobs) if row.logprobs else math.nan for row in rows]
 
 
 def count(question: Question, rows: Sequence[Row]) -> Rate:
