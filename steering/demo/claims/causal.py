@@ -1,7 +1,7 @@
 """The claim that features are causal: ablating one makes its own concept's words less likely.
 
-Teacher forcing on held-out documents. A feature that fires nowhere in a document changes nothing
-there, so only those where it fires are read again.
+Teacher forcing on held-out documents. A feature changes nothing before it fires, so that only what
+stands behind is read again, and nothing where it fires nowhere.
 """
 
 import time
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from transformers import DynamicCache
 
 from steering.demo.claims.geometry import Labelled, labelled
 from steering.demo.claims.results import ClaimResult, Outcome
@@ -26,7 +27,7 @@ FEATURES = 50
 _STUDY = "features are causal: without one, its concept's words become less likely"
 DOCUMENTS = 48  # for each concept: with 16, seeds tell between 41 and 47 of the 50
 _SEARCHED = 30_000
-_AT_ONCE = 32  # texts of about the same length, so that little is read but padding
+_AT_ONCE = 32  # texts of about the same length, so that little is read but padding; or pairs
 _MENTIONS = 2  # a first mention cannot be told from what stands before it
 
 
@@ -175,41 +176,65 @@ def _changes(
         end = _end(every_names[part])
         ids, names, concept = every_ids[part, :end], every_names[part, :end], every_concept[part]
         with _caught(session, layer) as caught:
-            hidden = session.model.hf.model(input_ids=ids, use_cache=False).last_hidden_state
+            read = session.model.hf.model(input_ids=ids, use_cache=True)
         (stream,) = caught
-        bare = _name_log_probs(session, hidden, ids, names)
+        bare = _name_log_probs(session, read.last_hidden_state, ids, names)
+        past = [(keys, values) for keys, values, *_ in read.past_key_values]
+        unedited = _Unedited(stream, past, bare, ids, names)
         acts, _ = reader(stream)
-        # Position 0 is never edited; special tokens are, as in the study. Behind its last name
-        # nothing of a text counts: latents that fire on padding alone would be ablated in vain.
+        # Position 0 is never edited; special tokens are, as in the study. Nothing behind a text's
+        # last name counts, and what is done at that name comes too late for it.
         acts[:, 0] = 0.0
-        acts[names.flip(1).cumsum(1).flip(1) == 0] = 0.0
-        fires = (acts > 0).any(1).nonzero()
-        if not len(fires):
-            continue
-        for row, feature in (pairs.T for pairs in fires.split(_AT_ONCE)):
-            taken = acts[row, :, feature, None]
-            left = stream[row] - taken * directions[feature, None]
-            change = _read_on(session, rest, left, ids[row], names[row]) - bare[row]
+        acts[names.flip(1).cumsum(1).flip(1) - names.int() == 0] = 0.0
+        for row, feature, start in _pairs(acts):
+            taken = acts[row, start:, feature, None]
+            change = _change(session, rest, unedited, row, taken * directions[feature, None])
             total.index_put_((feature, concept[row]), change, accumulate=True)
             own = concept[row] == feature
             row, feature, taken = row[own], feature[own], taken[own]
             for control, other in zip(along, controls, strict=True) if len(row) else ():
-                left = stream[row] - taken * other[feature, None]
-                change = _read_on(session, rest, left, ids[row], names[row]) - bare[row]
+                change = _change(session, rest, unedited, row, taken * other[feature, None])
                 control.index_add_(0, feature, change)
     return total / count.clamp(min=1), along / count.clamp(min=1)
 
 
-def _read_on(
+@dataclass(frozen=True)
+class _Unedited:
+    """Texts as the unsteered model reads them."""
+
+    stream: Float[Tensor, "text pos width"]
+    past: list[tuple[Tensor, Tensor]]
+    """Keys and values of each layer."""
+    name_log_probs: Float[Tensor, "text pos"]
+    ids: Int[Tensor, "text pos"]
+    names: Bool[Tensor, "text pos"]
+
+
+def _pairs(
+    acts: Float[Tensor, "text pos feature"],
+) -> Iterator[tuple[Int[Tensor, " pair"], Int[Tensor, " pair"], int]]:
+    """Texts and features that fire in them, some at once, and where the first of those does."""
+    text, feature = (acts > 0).any(1).nonzero(as_tuple=True)
+    first = (acts[text, :, feature] > 0).int().argmax(1)
+    for pairs in first.argsort(stable=True).split(_AT_ONCE) if len(first) else ():
+        yield text[pairs], feature[pairs], int(first[pairs].min())
+
+
+def _change(
     session: Session,
     rest: Any,
-    stream: Float[Tensor, "text pos width"],
-    ids: Int[Tensor, "text pos"],
-    names: Bool[Tensor, "text pos"],
-) -> Float[Tensor, " text"]:
-    """The log-probability of each text's names, read on from an edited stream."""
-    hidden = rest(inputs_embeds=stream, use_cache=False).last_hidden_state
-    return _name_log_probs(session, hidden, ids, names)
+    unedited: _Unedited,
+    row: Int[Tensor, " pair"],
+    taken: Float[Tensor, "pair after width"],
+) -> Float[Tensor, " pair"]:
+    """How the log-probability of the names changes where so much is taken from the last tokens."""
+    start = unedited.ids.shape[1] - taken.shape[1]
+    begun = DynamicCache([(k[row, :, :start], v[row, :, :start]) for k, v in unedited.past])
+    left = unedited.stream[row, start:] - taken
+    hidden = rest(inputs_embeds=left, past_key_values=begun, use_cache=True).last_hidden_state
+    ids, names = unedited.ids[row, start:], unedited.names[row, start:]
+    edited = _name_log_probs(session, hidden, ids, names)[:, 1:]
+    return (edited - unedited.name_log_probs[row, start + 1 :]).sum(1)
 
 
 def _behind(session: Session, layer: int) -> Any:
@@ -242,13 +267,15 @@ def _name_log_probs(
     hidden: Float[Tensor, "text pos width"],
     ids: Int[Tensor, "text pos"],
     names: Bool[Tensor, "text pos"],
-) -> Float[Tensor, " text"]:
-    """Sum of the log-probabilities of the marked tokens of each text."""
+) -> Float[Tensor, "text pos"]:
+    """The log-probability of each marked token; 0 for the first and for all others."""
     # Only where a name follows: the vocabulary is thirty times as wide as the stream.
     text, before = names[:, 1:].nonzero(as_tuple=True)
     logits = session.model.hf.lm_head(hidden[text, before]).float()
     picked = logits.log_softmax(-1).gather(-1, ids[text, before + 1, None])[:, 0]
-    return torch.zeros(len(ids)).index_add_(0, text, picked)
+    found = torch.zeros(ids.shape)
+    found[text, before + 1] = picked
+    return found
 
 
 @contextmanager
