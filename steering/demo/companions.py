@@ -4,12 +4,12 @@ The dose that is too much, a neighbour of the bridge, a feature of inner conflic
 the model can no longer say. Which feature it is, the labels say; how strong, `tuning`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from steering.demo.claims.asked import Question, SampledClaim, at_least, at_most
+from steering.demo.claims.asked import Check, Question, SampledClaim, at_least, at_most
 from steering.demo.claims.causal import best_by_concept
-from steering.demo.claims.geometry import conflict_sides, labelled, neighbours
+from steering.demo.claims.geometry import Labelled, conflict_sides, labelled, neighbours
 from steering.demo.concepts import Concept, by_name
 from steering.demo.rehearsals import prompts
 from steering.demo.tuning import tune
@@ -18,6 +18,8 @@ from steering.presets.use import About
 from steering.session import Session
 
 _TOO_MUCH = 2.5  # times the dose that works best
+_TRIED = 4
+_TWICE = r"\b(\w+)(?:\W+\1)+\b"
 _FEELINGS = (
     "I am sad.",
     "How do you feel?",
@@ -50,32 +52,10 @@ def companions(
     (sae,) = session.saes.values()
     other = [each for each in neighbours(sae) if each.place != "elsewhere"]
     if other:
-        concept = by_name()[other[0].label]
-        yield _shown(
-            session,
-            other[0].feature,
-            concept,
-            "neighbourhood",
-            f"Next door: {concept.name}",
-            f"It reads {concept.title} and lies near the features that read the bridge: what of "
-            "the city comes with it, and what of the bridge?",
-            prompts("obsession")[:5],
-            quick,
-        )
+        yield _next_door(session, other[0].feature, by_name()[other[0].label], quick)
     unrest = [each for each, balance in conflict_sides(sae) if not balance]
     if unrest:
-        best = max(unrest, key=lambda each: each.f1)
-        yield _shown(
-            session,
-            best.feature,
-            best.concept,
-            "inner-conflict",
-            f"Inner conflict: {best.concept.name}",
-            "One of the features on the side of guilt and reluctance; those of trade-offs and law "
-            "lie apart from it.",
-            _FEELINGS,
-            quick,
-        )
+        yield _unrest(session, sorted(unrest, key=lambda each: -each.f1), quick)
     known = best_by_concept(labelled(sae), 1)
     if known:
         yield _speechless(known[0].feature, known[0].concept)
@@ -95,23 +75,51 @@ def _too_much(bridge: tuple[Intervention, ...]) -> Companion:
     return Companion(about, more, ("Who are you?", "What should I cook tonight?"))
 
 
-def _shown(
+def _next_door(session: Session, feature: int, concept: Concept, quick: bool) -> Companion:
+    about = About(
+        "neighbourhood",
+        f"Next door: {concept.name}",
+        f"It reads {concept.title} and lies near the features that read the bridge: what of the "
+        "city comes with it, and what of the bridge?",
+    )
+    asked = prompts("obsession")[:5]
+    return Companion(about, _bringing_up([concept], [feature], session, asked, quick), asked)
+
+
+def _unrest(session: Session, side: Sequence[Labelled], quick: bool) -> Companion:
+    """Of the best readers the one that writes best: a word alone, said again and again, is none."""
+    features = [each.feature for each in side[:_TRIED]]
+    concepts = [each.concept for each in side]
+    (edit,) = edits = _bringing_up(concepts, features, session, _FEELINGS, quick)
+    (name,) = (each.concept.name for each in side if each.feature == edit.feature)
+    about = About(
+        "inner-conflict",
+        f"Inner conflict: {name}",
+        "One of the features on the side of guilt and reluctance; those of trade-offs and law lie "
+        "apart from it.",
+    )
+    return Companion(about, edits, _FEELINGS)
+
+
+def _bringing_up(
+    concepts: Sequence[Concept],
+    features: Sequence[int],
     session: Session,
-    feature: int,
-    concept: Concept,
-    name: str,
-    title: str,
-    description: str,
-    prompts: tuple[str, ...],
+    asked: tuple[str, ...],
     quick: bool,
-) -> Companion:
-    """The feature at the strength that brings up its concept best, asked what has naught to do."""
-    edits = (Intervention(feature=feature, strength=1.0),)
-    if not quick:
-        question = Question(prompts, (concept.topic.pattern,))
-        sought = SampledClaim(name, title, description, question, at_most(100), at_least(50))
-        edits = tune(session, sought, [feature]).edits
-    return Companion(About(name, title, description), edits, prompts)
+) -> tuple[Intervention, ...]:
+    """The feature and strength that bring concepts up best, asked what has naught to do with them.
+
+    In quick, the first feature at its maximum.
+    """
+    if quick:
+        return (Intervention(feature=features[0], strength=1.0),)
+    question = Question(asked, ("|".join(each.topic.pattern for each in concepts),))
+    twice = Check("says a word twice", Question(asked, (_TWICE,)), "steered", at_most(10))
+    sought = SampledClaim("", "", "", question, at_most(100), at_least(50), also=(twice,))
+    # Each by itself: a first round of few texts would drop one that writes well in another form.
+    tried = [tune(session, sought, [feature]) for feature in features]
+    return max(tried, key=lambda found: found.score).edits
 
 
 def _speechless(feature: int, concept: Concept) -> Companion:
