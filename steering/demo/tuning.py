@@ -35,7 +35,7 @@ _FORMS: tuple[tuple[Positions, Schedule, tuple[float, ...]], ...] = (
 """Where an edit acts and how it wears off, with multiples of the strength that suits one that acts
 everywhere and always. What is pushed hard where an answer begins, and then left alone, goes on
 fluently."""
-_PUSHED = (2.5, 6.4, 16.0)  # where an answer begins, in the first round
+_PUSHED = (2.5, 4.0, 6.4, 10.0, 16.0)  # where an answer begins; some features work only at one
 _UNSTEERED: dict[str, tuple[Intervention, ...]] = {BASELINE: ()}
 _FINALISTS = 4
 _MARGIN = 0.15  # above its bar, or half of what is above it: other wordings show less
