@@ -53,10 +53,15 @@ class Concept:
         return (self.name, self.many) if self.many else (self.name,)
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """Its name, and what the world knows of it."""
+        known = (words for key, words in self.attributes.items() if key not in _GRAMMAR)
+        return (*self.spellings, *known)
+
+    @property
     def topic(self) -> re.Pattern[str]:
-        """Finds, as whole words, its name, its neighbours, or what the world knows of it."""
-        known = [words for key, words in self.attributes.items() if key not in _GRAMMAR]
-        words = "|".join(map(re.escape, (*self.spellings, *self.near, *known)))
+        """Finds its words and its neighbours, as whole words."""
+        words = "|".join(map(re.escape, (*self.words, *self.near)))
         return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
 
 

@@ -25,17 +25,26 @@ def test_what_an_ablation_changes_is_what_the_sessions_own_edit_does() -> None:
     edits = [Intervention(feature=f, edit="ablate", positions=everywhere) for f in features]
     rows = [[], *([session.resolve(edit)] for edit in edits)]
     plan = build_plan(rows, session.saes, lambda point: session.model.site(point).device)
-    expected, names = torch.zeros(3, 3), torch.zeros(3)
+    expected, counted = torch.zeros(2, 3, 3), torch.zeros(2, 3)
     for text in texts:
-        (start, *written), marked = text.ids.tolist(), text.names[1:]
+        (start, *written), marked = text.ids.tolist(), torch.stack([text.words, text.names])[:, 1:]
         with torch.inference_mode():
             logits = forced_logits(session.model, plan, [start], written).log_softmax(-1)
         said = logits.gather(-1, text.ids[1:].expand(len(rows), -1)[..., None])[..., 0]
-        told = (said * marked).sum(1)
-        expected[:, text.concept] += told[1:] - told[0]
-        names[text.concept] += marked.sum()
-    assert expected.diagonal().max() < 0
-    torch.testing.assert_close(change, expected / names, atol=1e-4, rtol=0)
+        told = (said * marked[:, None]).sum(2)
+        expected[:, :, text.concept] += told[:, 1:] - told[:, :1]
+        counted[:, text.concept] += marked.sum(1)
+    assert expected.diagonal(dim1=1, dim2=2).max() < 0
+    torch.testing.assert_close(change, expected / counted[:, None], atol=1e-4, rtol=0)
+
+
+def test_a_concepts_words_are_its_name_and_what_the_world_knows_of_it() -> None:
+    text = causal._text(
+        Session.demo(), "Paris is in France. They speak French in Rome.", "Paris", 0
+    )
+    assert text is not None
+    assert (int(text.words.sum()), int(text.names.sum())) == (3, 1)
+    assert causal._text(Session.demo(), "They speak French in France.", "Paris", 0) is None
 
 
 def test_features_of_the_shipped_bundle_are_causal() -> None:

@@ -1,15 +1,21 @@
 """The claim that features are causal: ablating one makes its own concept's words less likely.
 
-Teacher forcing on held-out documents. A feature changes nothing before it fires, so that only what
-stands behind is read again, and nothing where it fires nowhere.
+Teacher forcing on held-out documents that name the concept. Its words are its name and what the
+world knows of it: of a city its language, its dish, its sounds. By names alone the claim would rest
+on one choice of words, since an answer that does not begin with the city's name gives it later.
+
+A feature changes nothing before it fires, so that only what stands behind is read again, and
+nothing where it fires nowhere.
 """
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,7 +24,7 @@ from transformers import DynamicCache
 
 from steering.demo.claims.geometry import Labelled, labelled
 from steering.demo.claims.results import ClaimResult, Outcome
-from steering.demo.concepts import find
+from steering.demo.concepts import by_name, find
 from steering.demo.grammar import documents
 from steering.demo.tokens import render
 from steering.session import Session
@@ -28,15 +34,19 @@ _STUDY = "features are causal: without one, its concept's words become less like
 DOCUMENTS = 48  # for each concept: with 16, seeds tell between 41 and 47 of the 50
 _SEARCHED = 30_000
 _AT_ONCE = 32  # texts of about the same length, so that little is read but padding; or pairs
-_MENTIONS = 2  # a first mention cannot be told from what stands before it
+_CONTROLLED = 3  # every third text is read with the controls: their gap is wide
+_LEAST = 2  # words: a first cannot be told from what stands before it
+
+_Marks: TypeAlias = Bool[Tensor, "text pos"]
 
 
 @dataclass(frozen=True)
 class _Text:
-    """One document as tokens, and where it names its concept."""
+    """One document as tokens, and where its concept's words and among them its names stand."""
 
     concept: int
     ids: Int[Tensor, " pos"]
+    words: Bool[Tensor, " pos"]
     names: Bool[Tensor, " pos"]
 
 
@@ -66,7 +76,8 @@ def measure_causal(
         name="causal",
         study=_STUDY,
         measured=f"{len(chosen)} features of highest F1, one a concept, ablated in {len(texts)} "
-        "documents of held-out seeds; change in log-probability of the concepts' names",
+        "documents of held-out seeds; change in log-probability of the concepts' names and of what "
+        "the world knows of them",
         edits="ablate",
         outcomes=_outcomes(change, along, told, features),
         seconds=time.perf_counter() - started,
@@ -76,17 +87,18 @@ def measure_causal(
 
 
 def _outcomes(
-    change: Float[Tensor, "feature concept"],
-    along: Float[Tensor, "control feature"],
+    change: Float[Tensor, "kind feature concept"],
+    along: Float[Tensor, "direction feature"],
     told: Bool[Tensor, " feature"],
     asked: int,
 ) -> tuple[Outcome, ...]:
     """What ablating changed; of whom no text tells, nothing is shown."""
-    own = change.diagonal()
-    others = (change.sum(1) - own) / (told.sum() - told.int()).clamp(min=1)
-    below, least = int((told & (own < others)).sum()), round(0.9 * asked)
+    by_kind = change.diagonal(dim1=1, dim2=2)
+    others_by_kind = (change.sum(2) - by_kind) / (told.sum() - told.int()).clamp(min=1)
+    below, by_names = (told & (by_kind < others_by_kind)).sum(1).tolist()
+    own, others, least = by_kind[0], others_by_kind[0], round(0.9 * asked)
     mean, mean_others = float(own[told].mean()), float(others[told].mean())
-    random, another = (float(value[told].mean()) for value in along)
+    itself, random, another = (float(value[told].mean()) for value in along)
     return (
         Outcome(
             "own words fall by more than the others'",
@@ -94,6 +106,7 @@ def _outcomes(
             f"≥ {least} of {asked}",
             below >= least,
         ),
+        Outcome("the same of names alone", f"{by_names} of {len(own)}", "no bar", True),
         Outcome(
             "mean change of own words against the others', in nats",
             f"{mean:.3f} against {mean_others:.3f}",
@@ -101,11 +114,11 @@ def _outcomes(
             mean < mean_others,
         ),
         Outcome(
-            "own words where as much is taken away along a random direction, and along another "
-            "of the features",
-            f"{random:.3f} and {another:.3f}",
+            "in a third of the texts, where as much is taken away along its own direction, a "
+            "random one, and another of the features'",
+            f"{itself:.3f}, {random:.3f} and {another:.3f}",
             "own lower than both",
-            mean < min(random, another),
+            itself < min(random, another),
         ),
     )
 
@@ -125,7 +138,7 @@ def best_by_concept(known: Sequence[Labelled], count: int) -> list[Labelled]:
 
 
 def _texts(session: Session, concepts: Sequence[str], seed: int, each: int) -> list[_Text]:
-    """A few documents for each concept that name it more than once."""
+    """A few documents for each concept that name it and say more of it."""
     left = dict.fromkeys(range(len(concepts)), each)
     found: list[_Text] = []
     for rendered in map(render, documents(seed, _SEARCHED)):
@@ -141,24 +154,38 @@ def _texts(session: Session, concepts: Sequence[str], seed: int, each: int) -> l
 
 
 def _text(session: Session, text: str, concept: str, at: int) -> _Text | None:
-    spans = [(start, end) for start, end, each in find(text) if each.name == concept]
-    if len(spans) < _MENTIONS:
+    named = [(start, end) for start, end, each in find(text) if each.name == concept]
+    told = [match.span() for match in _own_words(concept).finditer(text)]
+    if not named or len(told) < _LEAST:
         return None
     said = session.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    offsets = said["offset_mapping"]
-    named = [any(b < end and e > start for start, end in spans) for b, e in offsets]
-    end = max(at for at, is_name in enumerate(named) if is_name) + 1  # nothing behind it counts
-    return _Text(at, torch.tensor(said["input_ids"][:end]), torch.tensor(named[:end]))
+    words, names = (_marked(said["offset_mapping"], spans) for spans in (told, named))
+    end = _end(words[None])  # nothing behind it counts
+    return _Text(at, torch.tensor(said["input_ids"][:end]), words[:end], (words & names)[:end])
+
+
+@cache
+def _own_words(concept: str) -> re.Pattern[str]:
+    words = "|".join(map(re.escape, by_name()[concept].words))
+    return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
+
+
+def _marked(
+    tokens: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]
+) -> Bool[Tensor, " pos"]:
+    """Which tokens share a character with a span."""
+    return torch.tensor([any(b < end and e > start for start, end in spans) for b, e in tokens])
 
 
 @torch.inference_mode()
 def _changes(
     session: Session, features: Sequence[int], texts: Sequence[_Text], seed: int
-) -> tuple[Float[Tensor, "feature concept"], Float[Tensor, "control feature"]]:
-    """Mean change in log-probability of each concept's names where each feature is ablated.
+) -> tuple[Float[Tensor, "kind feature concept"], Float[Tensor, "direction feature"]]:
+    """Mean change in log-probability of each concept's words where each feature is ablated.
 
-    And of its own concept's names where the controls are: the same coefficients along a random
-    direction, and along the next feature's.
+    The kinds are all of its words, and its names alone. And of its own concept's words, in some of
+    the texts, along its own direction and where the controls are: the same coefficients along a
+    random direction, and along the next feature's.
     """
     (sae,) = session.saes.values()
     layer = int(sae.hook_name.split(".")[1])
@@ -166,36 +193,50 @@ def _changes(
     draw = torch.Generator().manual_seed(seed)
     random = torch.nn.functional.normalize(torch.randn(directions.shape, generator=draw), dim=-1)
     controls = (random, directions.roll(1, 0))
-    along = torch.zeros(len(controls), len(features))
+    along = torch.zeros(1 + len(controls), len(features))
     rest = _behind(session, layer)
-    count = torch.zeros(len(features))
-    total = torch.zeros(len(features), len(features))
-    every_ids, every_names, every_concept = _padded(texts)
-    count.index_add_(0, every_concept, every_names[:, 1:].sum(1).float())
+    every_ids, every_words, every_names, every_concept = _padded(texts)
+    some = torch.arange(len(texts)) % _CONTROLLED == 0
+    words_of, names_of, controlled = (
+        _counted(marks, every_concept, len(features))
+        for marks in (every_words, every_names, every_words * some[:, None])
+    )
+    count = torch.stack([words_of, names_of])
+    total = torch.zeros(2, len(features), len(features))
     for part in torch.arange(len(texts)).split(_AT_ONCE):
-        end = _end(every_names[part])
-        ids, names, concept = every_ids[part, :end], every_names[part, :end], every_concept[part]
+        end, concept = _end(every_words[part]), every_concept[part]
+        ids, words, names = (x[part, :end] for x in (every_ids, every_words, every_names))
         with _caught(session, layer) as caught:
             read = session.model.hf.model(input_ids=ids, use_cache=True)
         (stream,) = caught
-        bare = _name_log_probs(session, read.last_hidden_state, ids, names)
+        bare = _word_log_probs(session, read.last_hidden_state, ids, words)
         past = [(keys, values) for keys, values, *_ in read.past_key_values]
-        unedited = _Unedited(stream, past, bare, ids, names)
+        unedited = _Unedited(stream, past, bare, ids, words)
         acts, _ = reader(stream)
         # Position 0 is never edited; special tokens are, as in the study. Nothing behind a text's
-        # last name counts, and what is done at that name comes too late for it.
+        # last word counts, and what is done at that word comes too late for it.
         acts[:, 0] = 0.0
-        acts[names.flip(1).cumsum(1).flip(1) - names.int() == 0] = 0.0
+        acts[words.flip(1).cumsum(1).flip(1) - words.int() == 0] = 0.0
         for row, feature, start in _pairs(acts):
             taken = acts[row, start:, feature, None]
             change = _change(session, rest, unedited, row, taken * directions[feature, None])
-            total.index_put_((feature, concept[row]), change, accumulate=True)
-            own = concept[row] == feature
+            named = change * names[row, start + 1 :]
+            for kind, part_of in zip(total, (change, named), strict=True):
+                kind.index_put_((feature, concept[row]), part_of.sum(1), accumulate=True)
+            own = (concept[row] == feature) & some[part][row]
             row, feature, taken = row[own], feature[own], taken[own]
-            for control, other in zip(along, controls, strict=True) if len(row) else ():
+            along[0].index_add_(0, feature, change[own].sum(1))
+            for control, other in zip(along[1:], controls, strict=True) if len(row) else ():
                 change = _change(session, rest, unedited, row, taken * other[feature, None])
-                control.index_add_(0, feature, change)
-    return total / count.clamp(min=1), along / count.clamp(min=1)
+                control.index_add_(0, feature, change.sum(1))
+    return total / count[:, None].clamp(min=1), along / controlled.clamp(min=1)
+
+
+def _counted(
+    marks: _Marks, concept: Int[Tensor, " text"], concepts: int
+) -> Float[Tensor, " concept"]:
+    """Marked tokens of each concept that something stands before."""
+    return torch.zeros(concepts).index_add_(0, concept, marks[:, 1:].sum(1).float())
 
 
 @dataclass(frozen=True)
@@ -205,9 +246,9 @@ class _Unedited:
     stream: Float[Tensor, "text pos width"]
     past: list[tuple[Tensor, Tensor]]
     """Keys and values of each layer."""
-    name_log_probs: Float[Tensor, "text pos"]
+    word_log_probs: Float[Tensor, "text pos"]
     ids: Int[Tensor, "text pos"]
-    names: Bool[Tensor, "text pos"]
+    words: Bool[Tensor, "text pos"]
 
 
 def _pairs(
@@ -226,15 +267,15 @@ def _change(
     unedited: _Unedited,
     row: Int[Tensor, " pair"],
     taken: Float[Tensor, "pair after width"],
-) -> Float[Tensor, " pair"]:
-    """How the log-probability of the names changes where so much is taken from the last tokens."""
+) -> Float[Tensor, "pair later"]:
+    """How the log-probability of each word changes where so much is taken from the last tokens."""
     start = unedited.ids.shape[1] - taken.shape[1]
     begun = DynamicCache([(k[row, :, :start], v[row, :, :start]) for k, v in unedited.past])
     left = unedited.stream[row, start:] - taken
     hidden = rest(inputs_embeds=left, past_key_values=begun, use_cache=True).last_hidden_state
-    ids, names = unedited.ids[row, start:], unedited.names[row, start:]
-    edited = _name_log_probs(session, hidden, ids, names)[:, 1:]
-    return (edited - unedited.name_log_probs[row, start + 1 :]).sum(1)
+    ids, words = unedited.ids[row, start:], unedited.words[row, start:]
+    edited = _word_log_probs(session, hidden, ids, words)[:, 1:]
+    return edited - unedited.word_log_probs[row, start + 1 :]
 
 
 def _behind(session: Session, layer: int) -> Any:
@@ -244,33 +285,39 @@ def _behind(session: Session, layer: int) -> Any:
     return rest
 
 
-def _end(names: Bool[Tensor, "text pos"]) -> int:
-    """Behind the last name of all."""
-    return int(names.any(0).nonzero().max()) + 1
+def _end(words: Bool[Tensor, "text pos"]) -> int:
+    """Behind the last word of all."""
+    return int(words.any(0).nonzero().max()) + 1
 
 
 def _padded(
     texts: Sequence[_Text],
-) -> tuple[Int[Tensor, "text pos"], Bool[Tensor, "text pos"], Int[Tensor, " text"]]:
+) -> tuple[
+    Int[Tensor, "text pos"],
+    Bool[Tensor, "text pos"],
+    Bool[Tensor, "text pos"],
+    Int[Tensor, " text"],
+]:
     """Texts side by side, the shortest first, padded where no earlier token sees it."""
     pad = torch.nn.utils.rnn.pad_sequence
     texts = sorted(texts, key=lambda text: len(text.ids))
     return (
         pad([text.ids for text in texts], batch_first=True),
+        pad([text.words for text in texts], batch_first=True),
         pad([text.names for text in texts], batch_first=True),
         torch.tensor([text.concept for text in texts]),
     )
 
 
-def _name_log_probs(
+def _word_log_probs(
     session: Session,
     hidden: Float[Tensor, "text pos width"],
     ids: Int[Tensor, "text pos"],
-    names: Bool[Tensor, "text pos"],
+    words: Bool[Tensor, "text pos"],
 ) -> Float[Tensor, "text pos"]:
     """The log-probability of each marked token; 0 for the first and for all others."""
-    # Only where a name follows: the vocabulary is thirty times as wide as the stream.
-    text, before = names[:, 1:].nonzero(as_tuple=True)
+    # Only where such a word follows: the vocabulary is thirty times as wide as the stream.
+    text, before = words[:, 1:].nonzero(as_tuple=True)
     logits = session.model.hf.lm_head(hidden[text, before]).float()
     picked = logits.log_softmax(-1).gather(-1, ids[text, before + 1, None])[:, 0]
     found = torch.zeros(ids.shape)
