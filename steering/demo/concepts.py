@@ -53,16 +53,24 @@ class Concept:
         return (self.name, self.many) if self.many else (self.name,)
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """Its name, and what the world knows of it."""
-        known = (words for key, words in self.attributes.items() if key not in _GRAMMAR)
-        return (*self.spellings, *known)
+    def own(self) -> re.Pattern[str]:
+        """Finds its name and what the world knows of it."""
+        return _whole(self._words)
 
     @property
     def topic(self) -> re.Pattern[str]:
-        """Finds its words and its neighbours, as whole words."""
-        words = "|".join(map(re.escape, (*self.words, *self.near)))
-        return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
+        """Finds its name, what the world knows of it, or its neighbours."""
+        return _whole((*self._words, *self.near))
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        known = (words for key, words in self.attributes.items() if key not in _GRAMMAR)
+        return (*self.spellings, *known)
+
+
+def _whole(words: Iterable[str]) -> re.Pattern[str]:
+    """Finds any of these as whole words, in capitals or not."""
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE)
 
 
 @cache

@@ -19,15 +19,14 @@ def test_what_an_ablation_changes_is_what_the_sessions_own_edit_does() -> None:
     chosen = causal.best_by_concept(labelled(sae), 3)
     features = [each.feature for each in chosen]
     texts = causal._texts(session, [each.concept.name for each in chosen], SEED, 3)
-    change, along = causal._changes(session, features, texts, SEED)
+    change, _ = causal._changes(session, features, texts, SEED)
 
     everywhere = Positions(special=True)
     edits = [Intervention(feature=f, edit="ablate", positions=everywhere) for f in features]
     rows = [[], *([session.resolve(edit)] for edit in edits)]
     plan = build_plan(rows, session.saes, lambda point: session.model.site(point).device)
     expected, counted = torch.zeros(2, 3, 3), torch.zeros(2, 3)
-    shortest = torch.zeros(3)  # of three texts, the first is read along other directions too
-    for text in reversed(sorted(texts, key=lambda text: len(text.ids))):
+    for text in texts:
         (start, *written), marked = text.ids.tolist(), torch.stack([text.words, text.names])[:, 1:]
         with torch.inference_mode():
             logits = forced_logits(session.model, plan, [start], written).log_softmax(-1)
@@ -35,11 +34,8 @@ def test_what_an_ablation_changes_is_what_the_sessions_own_edit_does() -> None:
         told = (said * marked[:, None]).sum(2)
         expected[:, :, text.concept] += told[:, 1:] - told[:, :1]
         counted[:, text.concept] += marked.sum(1)
-        own = told[0, 1 + text.concept] - told[0, 0]
-        shortest[text.concept] = own / marked[0].sum()
     assert expected.diagonal(dim1=1, dim2=2).max() < 0
     torch.testing.assert_close(change, expected / counted[:, None], atol=1e-4, rtol=0)
-    torch.testing.assert_close(along[0], shortest, atol=1e-4, rtol=0)
 
 
 def test_a_concepts_words_are_its_name_and_what_the_world_knows_of_it() -> None:
@@ -54,7 +50,7 @@ def test_a_concepts_words_are_its_name_and_what_the_world_knows_of_it() -> None:
 
 def test_features_of_the_shipped_bundle_are_causal() -> None:
     (result,) = measure_claims(Session.demo(), claim_presets(), only=("causal",), samples=17)
-    below, _, means, _ = result.outcomes
-    assert means.met, means
+    below, *others = result.outcomes
+    assert all(each.met for each in others), others
     # With four documents a concept, seeds tell fewer of the 50 than with the claim's 48.
     assert int(below.value.split()[0]) >= 35

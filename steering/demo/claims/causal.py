@@ -8,14 +8,12 @@ A feature changes nothing before it fires, so that only what stands behind is re
 nothing where it fires nowhere.
 """
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -27,6 +25,7 @@ from steering.demo.claims.results import ClaimResult, Outcome
 from steering.demo.concepts import by_name, find
 from steering.demo.grammar import documents
 from steering.demo.tokens import render
+from steering.hook_points import HookPoint
 from steering.session import Session
 
 FEATURES = 50
@@ -34,10 +33,7 @@ _STUDY = "features are causal: without one, its concept's words become less like
 DOCUMENTS = 48  # for each concept, where so many are found: 16 told 43 of 50 where 48 told 46
 _SEARCHED = 30_000
 _AT_ONCE = 32  # texts of about the same length, so that little is read but padding; or pairs
-_CONTROLLED = 3  # of a concept's texts, each such is read with the controls, to save time
 _LEAST = 2  # words: a feature that fires on the first changes only what stands behind it
-
-_Marks: TypeAlias = Bool[Tensor, "text pos"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,7 @@ def measure_causal(
 
 def _outcomes(
     change: Float[Tensor, "kind feature concept"],
-    along: Float[Tensor, "direction feature"],
+    along: Float[Tensor, "control feature"],
     told: Bool[Tensor, " feature"],
     asked: int,
 ) -> tuple[Outcome, ...]:
@@ -98,7 +94,7 @@ def _outcomes(
     below, by_names = (told & (by_kind < others_by_kind)).sum(1).tolist()
     own, others, least = by_kind[0], others_by_kind[0], round(0.9 * asked)
     mean, mean_others = float(own[told].mean()), float(others[told].mean())
-    itself, random, another = (float(value[told].mean()) for value in along)
+    random, another = (float(value[told].mean()) for value in along)
     return (
         Outcome(
             "own words fall by more than the others'",
@@ -114,11 +110,11 @@ def _outcomes(
             mean < mean_others,
         ),
         Outcome(
-            "in a third of its texts, where as much is taken away along its own direction, a "
-            "random one, and another of the features'",
-            f"{itself:.3f}, {random:.3f} and {another:.3f}",
+            "own words where as much is taken away along a random direction, and along another "
+            "of the features",
+            f"{random:.3f} and {another:.3f}",
             "own lower than both",
-            itself < min(random, another),
+            mean < min(random, another),
         ),
     )
 
@@ -155,19 +151,13 @@ def _texts(session: Session, concepts: Sequence[str], seed: int, each: int) -> l
 
 def _text(session: Session, text: str, concept: str, at: int) -> _Text | None:
     named = [(start, end) for start, end, each in find(text) if each.name == concept]
-    told = [match.span() for match in _own_words(concept).finditer(text)]
+    told = [match.span() for match in by_name()[concept].own.finditer(text)]
     if not named or len(told) < _LEAST:
         return None
     said = session.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     words, names = (_marked(said["offset_mapping"], spans) for spans in (told, named))
     end = _end(words[None])  # nothing behind it counts
     return _Text(at, torch.tensor(said["input_ids"][:end]), words[:end], (words & names)[:end])
-
-
-@cache
-def _own_words(concept: str) -> re.Pattern[str]:
-    words = "|".join(map(re.escape, by_name()[concept].words))
-    return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
 
 
 def _marked(
@@ -180,30 +170,21 @@ def _marked(
 @torch.inference_mode()
 def _changes(
     session: Session, features: Sequence[int], texts: Sequence[_Text], seed: int
-) -> tuple[Float[Tensor, "kind feature concept"], Float[Tensor, "direction feature"]]:
+) -> tuple[Float[Tensor, "kind feature concept"], Float[Tensor, "control feature"]]:
     """Mean change in log-probability of each concept's words where each feature is ablated.
 
-    The kinds are all of its words, and its names alone. And of its own concept's words, in some of
-    the texts, along its own direction and where the controls are: the same coefficients along a
-    random direction, and along another feature's.
+    The kinds are all of its words, and its names alone. And of its own concept's words where the
+    controls are: the same coefficients along a random direction, and along another feature's.
     """
     (sae,) = session.saes.values()
-    layer = int(sae.hook_name.split(".")[1])
+    layer = HookPoint.parse(sae.hook_name).layer
     reader, directions = sae.reader(list(features)), sae.directions(features)
-    draw = torch.Generator().manual_seed(seed)
-    random = torch.nn.functional.normalize(torch.randn(directions.shape, generator=draw), dim=-1)
-    # Not the next by F1, which are often of one kind.
-    controls = (random, directions.roll(len(features) // 2, 0))
-    along = torch.zeros(1 + len(controls), len(features))
+    controls = _controls(directions, seed)
+    along = torch.zeros(len(controls), len(features))
     rest = _behind(session, layer)
     every_ids, every_words, every_names, every_concept = _padded(texts)
-    before = torch.nn.functional.one_hot(every_concept, len(features)).cumsum(0)
-    some = before.gather(1, every_concept[:, None])[:, 0] % _CONTROLLED == 1
-    words_of, names_of, controlled = (
-        _counted(marks, every_concept, len(features))
-        for marks in (every_words, every_names, every_words * some[:, None])
-    )
-    count = torch.stack([words_of, names_of])
+    marked = [_counted(marks, every_concept, len(features)) for marks in (every_words, every_names)]
+    count = torch.stack(marked).clamp(min=1)
     total = torch.zeros(2, len(features), len(features))
     for part in torch.arange(len(texts)).split(_AT_ONCE):
         end, concept = _end(every_words[part]), every_concept[part]
@@ -225,17 +206,25 @@ def _changes(
             named = change * names[row, start + 1 :]
             for kind, part_of in zip(total, (change, named), strict=True):
                 kind.index_put_((feature, concept[row]), part_of.sum(1), accumulate=True)
-            own = (concept[row] == feature) & some[part][row]
+            own = concept[row] == feature
             row, feature, taken = row[own], feature[own], taken[own]
-            along[0].index_add_(0, feature, change[own].sum(1))
-            for control, other in zip(along[1:], controls, strict=True) if len(row) else ():
+            for control, other in zip(along, controls, strict=True) if len(row) else ():
                 change = _change(session, rest, unedited, row, taken * other[feature, None])
                 control.index_add_(0, feature, change.sum(1))
-    return total / count[:, None].clamp(min=1), along / controlled.clamp(min=1)
+    return total / count[:, None], along / count[0]
+
+
+def _controls(
+    directions: Float[Tensor, "feature width"], seed: int
+) -> tuple[Float[Tensor, "feature width"], Float[Tensor, "feature width"]]:
+    """For each feature a random direction, and another feature's."""
+    draw = torch.Generator().manual_seed(seed)
+    random = torch.nn.functional.normalize(torch.randn(directions.shape, generator=draw), dim=-1)
+    return random, directions.roll(1, 0)
 
 
 def _counted(
-    marks: _Marks, concept: Int[Tensor, " text"], concepts: int
+    marks: Bool[Tensor, "text pos"], concept: Int[Tensor, " text"], concepts: int
 ) -> Float[Tensor, " concept"]:
     """Marked tokens of each concept that something stands before."""
     return torch.zeros(concepts).index_add_(0, concept, marks[:, 1:].sum(1).float())
